@@ -1,0 +1,42 @@
+# recond from a clone. `make run` and `make test` need make and python3 (3.11 or newer, with venv), nothing else.
+# ARGS is handed on: `make run ARGS=--once`, `make test ARGS="tests/core -x"`. PYTHON chooses another python3.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+export PATH := $(PATH):$(CURDIR)/.venv/tools
+
+.PHONY: run test check tools lock
+
+# With keys in the environment: the daemon on that account. Without: the demo, which needs none.
+run: .venv/complete
+	@if [ -n "$$ALPACA_API_KEY$$ALPACA_SECRET_KEY$$APCA_API_KEY_ID$$APCA_API_SECRET_KEY" ]; \
+	then exec $(BIN)/recond run $(ARGS); else exec $(BIN)/recond demo $(ARGS); fi
+
+test: .venv/complete tools
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/complete tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	.ci/monitoring
+	.ci/unit
+
+# What some tests and checks need and Python does not bring. Without it they are skipped, and this says so.
+tools: .venv/complete
+	@.ci/tools || true
+
+.venv/complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recond needs Python 3.11 or newer; PYTHON=... chooses one")'
+	@echo "Preparing .venv, once ..."
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# After a change of dependencies; needs uv. The file names no host, so it works with any package index.
+lock:
+	uv pip compile pyproject.toml --all-extras --group build --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.lock

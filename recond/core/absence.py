@@ -1,0 +1,102 @@
+"""Is a position that is not shown really gone? Absence must be proven, for one as for fifty.
+
+Owns the proof by the account's own figures: `/v2/account` is another read than `/v2/positions`, so an answer
+that left rows out does not agree with it.
+May not close anything, or take an unknown figure for zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from recond.core.model import AccountState, Baseline, Drift, Holdings, Instrument
+
+AGREEMENT = Decimal("0.01")
+"""The values of the shown positions must lie within 1 % of the account's market value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """From so many vanished positions, and such a share of the open ones, equity must prove it too."""
+
+    vanish_min: int
+    vanish_fraction: Decimal
+
+
+def unproven(
+    vanished: Sequence[Drift],
+    holdings: Holdings,
+    account: AccountState | None,
+    open_positions: int,
+    baselines: Mapping[Instrument, Baseline],
+    equity_before: Decimal | None,
+    guards: Guards,
+) -> dict[Instrument, str]:
+    """The instruments whose absence is not proven, with the reason why.
+
+    `account` was read in the same pass after `holdings`; `open_positions` counts the ledger's open instruments;
+    `equity_before` is the account's equity at the last agreement.
+    """
+    values = {drift.instrument: _value(drift, baselines.get(drift.instrument)) for drift in vanished}
+    gap, doubt = _gap(holdings, account)
+    if (
+        doubt is None
+        and len(vanished) >= guards.vanish_min
+        and len(vanished) >= guards.vanish_fraction * open_positions
+    ):
+        doubt = _equity_doubt(list(values.values()), account, equity_before)
+    reasons = {}
+    for drift in vanished:
+        value = values[drift.instrument]
+        if doubt is not None:
+            reasons[drift.instrument] = f"not shown by the broker, but {doubt}"
+        elif value is not None and value > 0 and gap * 2 >= value:
+            text = f"the account holds {gap:.2f} more than the shown positions, about what this one was worth"
+            reasons[drift.instrument] = f"not shown by the broker, but {text} ({value:.2f})"
+    return reasons
+
+
+def _value(drift: Drift, baseline: Baseline | None) -> Decimal | None:
+    """What the vanished position was last known to be worth, unsigned; None when unknown."""
+    values = [row.market_value for row in drift.rows]
+    if all(value is not None for value in values):
+        return abs(sum((value for value in values if value is not None), Decimal(0)))
+    return None if baseline is None or baseline.cost_basis is None else abs(baseline.cost_basis)
+
+
+def _gap(holdings: Holdings, account: AccountState | None) -> tuple[Decimal, str | None]:
+    """How far the account's market value is from that of the shown positions, and why that proves nothing."""
+    nothing = Decimal(0)
+    if account is None:
+        return nothing, "the account could not be read to prove it"
+    if account.long_market_value is None or account.short_market_value is None:
+        return nothing, "the account does not tell its market value"
+    if holdings.unreadable:
+        return nothing, "other positions were not readable"
+    shown = nothing
+    for position in holdings.positions:
+        if position.market_value is None:
+            return nothing, f"the value of {position.instrument.symbol} is not known"
+        shown += abs(position.market_value)
+    held = abs(account.long_market_value) + abs(account.short_market_value)
+    if abs(held - shown) > AGREEMENT * held:
+        return nothing, f"the account says {held:.2f} is held while positions worth {shown:.2f} are shown"
+    return abs(held - shown), None
+
+
+def _equity_doubt(
+    values: Sequence[Decimal | None], account: AccountState | None, equity_before: Decimal | None
+) -> str | None:
+    """Why so many cannot be believed to be gone at once; None when equity bears it out."""
+    many = f"{len(values)} positions are gone at once"
+    if equity_before is None or account is None or account.equity is None:
+        return f"{many} and no equity is known from before to compare with"
+    if any(value is None for value in values):
+        return f"{many} and it is not known what they were worth"
+    total = sum((value for value in values if value is not None), Decimal(0))
+    fallen = equity_before - account.equity
+    if fallen > 0 and fallen * 2 >= total:
+        return f"{many}, and equity fell by {fallen:.2f} with them"
+    return None

@@ -1,0 +1,263 @@
+"""What a pass adds up to: the run's figures, its status, and what is withheld at the last moment.
+
+Owns the arithmetic of a `Run`. Status words are those of the public contract (`success`, `partial`, `failed`).
+May not decide anything about an instrument: that has happened before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from recond.core.diff import Agreement, Comparison
+from recond.core.model import (
+    Action,
+    Baseline,
+    Conflict,
+    Hold,
+    Holdings,
+    Instrument,
+    Kind,
+    LedgerReading,
+    Outcome,
+    Pending,
+    Record,
+    Refresh,
+    Run,
+    RunStatus,
+)
+
+MONEY_PLACES = Decimal("0.000000001")
+
+
+def conclude(
+    header: Run,
+    holdings: Holdings,
+    reading: LedgerReading,
+    comparison: Comparison,
+    outcomes: Sequence[Outcome],
+    pending: Sequence[Pending],
+    again_s: float,
+    ignore: Set[str],
+) -> Record:
+    """All that a pass writes, from what it saw and decided.
+
+    `header` is the run as far as it was known before (ids, reasons, times); `reading` and `holdings` are the two
+    sides, `again_s` the monotonic moment at which something withheld can be looked at again.
+    """
+    now = header.finished_at
+    judged = {outcome.drift.instrument.symbol: outcome for outcome in outcomes}
+    waiting = {p.instrument.symbol for p in pending} | {u.symbol for u in comparison.unknown}
+    conflicts = _open_before(reading.conflicts, judged, waiting, ignore, now)
+    holds = _holds_before(reading.holds, judged, waiting, ignore, now)
+    run = tally(
+        replace(
+            header,
+            broker_positions=len(holdings.positions) + len(holdings.unreadable),
+            db_positions=len({row.symbol for row in reading.rows}) + len(reading.unreadable),
+            synced=sum(agreement.position is not None for agreement in comparison.agreements),
+            total_value=_total_value(holdings),
+            outcomes=tuple(outcomes),
+            pending=tuple(pending),
+            unknown=comparison.unknown,
+            carried_conflicts=tuple(c for c in conflicts if not c.resolved),
+            ended_conflicts=tuple(c for c in conflicts if c.resolved),
+            carried_holds=tuple(h for h in holds if h.ended_at is None),
+            ended_holds=tuple(h for h in holds if h.ended_at is not None),
+        )
+    )
+    state = header.account_state
+    return Record(
+        run=run,
+        seq=reading.seq,
+        again_s=again_s,
+        refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
+        baselines=_baselines(comparison.agreements, outcomes, now),
+        settled=not (run.pending or run.unknown or run.open_holds),
+        equity=state.equity if state is not None and run.status is RunStatus.SUCCESS else None,
+    )
+
+
+def failed(header: Run, conflicts: Sequence[Conflict], holds: Sequence[Hold]) -> Run:
+    """The run of a pass that could not be made; what was open before it is open still."""
+    return tally(replace(header, carried_conflicts=tuple(conflicts), carried_holds=tuple(holds)))
+
+
+def tally(run: Run) -> Run:
+    """The run with `added`, `removed` and `status` as its outcomes have them.
+
+    `success` when every instrument was judged and there is no conflict, pending, unknown or hold; `failed` when
+    there is an error; otherwise `partial`.
+    """
+    unsettled = (run.conflicts, run.pending, run.unknown, run.open_conflicts, run.open_holds)
+    judged = RunStatus.PARTIAL if any(unsettled) else RunStatus.SUCCESS
+    return replace(
+        run,
+        status=judged if run.error is None else RunStatus.FAILED,
+        added=sum(_is_whole(outcome, Action.OPEN, Kind.MISSING_IN_LEDGER) for outcome in run.outcomes),
+        removed=sum(_is_whole(outcome, Action.CLOSE, Kind.MISSING_AT_BROKER) for outcome in run.outcomes),
+    )
+
+
+def withhold(record: Record, changed: frozenset[str]) -> Record:
+    """The record without anything about the symbols that somebody changed since they were read.
+
+    Their confirmed drifts go back to pending; conflicts that were open stay open, unseen by this run.
+    """
+    kept: list[Outcome] = []
+    withheld: list[Outcome] = []
+    for outcome in record.run.outcomes:
+        (withheld if outcome.drift.instrument.symbol in changed else kept).append(outcome)
+    pending = tuple(
+        Pending(
+            instrument=outcome.drift.instrument,
+            kind=outcome.drift.kind,
+            broker=outcome.drift.broker,
+            ledger=outcome.drift.ledger,
+            since_s=record.again_s,
+            due_s=record.again_s,
+            why="the ledger changed while it was judged",
+        )
+        for outcome in withheld
+    )
+    run = replace(
+        record.run,
+        outcomes=tuple(kept),
+        pending=record.run.pending + pending,
+        carried_conflicts=record.run.carried_conflicts
+        + tuple(o.conflict for o in withheld if o.conflict is not None and o.conflict.id is not None),
+        carried_holds=record.run.carried_holds
+        + tuple(o.hold for o in withheld if o.hold is not None and o.hold.id is not None),
+    )
+    return replace(
+        record,
+        run=tally(run),
+        baselines=tuple(b for b in record.baselines if b.instrument.symbol not in changed),
+        settled=record.settled and not withheld,
+    )
+
+
+def numbered(run: Run, conflict_ids: Mapping[tuple[Instrument, Kind], int], hold_ids: Mapping[Instrument, int]) -> Run:
+    """The run with the ids that the ledger gave to its new conflicts and holds."""
+
+    def with_ids(outcome: Outcome) -> Outcome:
+        conflict, hold = outcome.conflict, outcome.hold
+        if conflict is not None and conflict.id is None:
+            conflict = replace(conflict, id=conflict_ids[conflict.instrument, conflict.kind])
+        if hold is not None and hold.id is None:
+            hold = replace(hold, id=hold_ids[hold.instrument])
+        return replace(outcome, conflict=conflict, hold=hold)
+
+    return replace(run, outcomes=tuple(with_ids(outcome) for outcome in run.outcomes))
+
+
+def _open_before(
+    conflicts: Sequence[Conflict],
+    judged: Mapping[str, Outcome],
+    waiting: Set[str | None],
+    ignore: Set[str],
+    now: datetime,
+) -> list[Conflict]:
+    """The conflicts open before this run and not seen in it: carried on while undecided, else ended."""
+    before = []
+    for conflict in conflicts:
+        symbol = conflict.instrument.symbol
+        outcome = judged.get(symbol)
+        if outcome is not None and outcome.conflict is not None and outcome.conflict.id == conflict.id:
+            continue
+        if symbol in waiting or None in waiting:
+            before.append(conflict)
+        else:
+            ended_by = "ignored" if symbol in ignore else "agreement" if outcome is None else "superseded"
+            before.append(replace(conflict, resolved_at=now, resolved_by=ended_by))
+    return before
+
+
+def _holds_before(
+    holds: Sequence[Hold],
+    judged: Mapping[str, Outcome],
+    waiting: Set[str | None],
+    ignore: Set[str],
+    now: datetime,
+) -> list[Hold]:
+    """The holds open before this run and not held by it again: carried on while undecided, else ended."""
+    before = []
+    for hold in holds:
+        symbol = hold.instrument.symbol
+        outcome = judged.get(symbol)
+        if outcome is not None and outcome.hold is not None:
+            continue
+        if symbol in waiting or None in waiting:
+            before.append(hold)
+        else:
+            ended_by = "ignored" if symbol in ignore else "shown again" if outcome is None else "proven"
+            before.append(replace(hold, ended_at=now, ended_by=ended_by))
+    return before
+
+
+def _refresh(agreement: Agreement) -> list[Refresh]:
+    """The broker's prices for each row of an instrument on which both sides agree."""
+    position = agreement.position
+    if position is None:
+        return []
+    alone = len(agreement.rows) == 1
+    multiplier = None
+    if position.market_value is not None and position.price:
+        multiplier = round(position.market_value / (position.quantity * position.price))
+    refreshes = []
+    for row in agreement.rows:
+        entry = position.entry_price if alone or row.entry_price is None else row.entry_price
+        value, gain, gain_rate = position.market_value, position.unrealized_pl, position.unrealized_plpc
+        if not alone:
+            value, gain, gain_rate = None, None, None
+            if position.market_value is not None:
+                value = (position.market_value * row.quantity / position.quantity).quantize(MONEY_PLACES)
+            if value is not None and entry is not None and multiplier is not None:
+                cost = entry * row.quantity * multiplier
+                gain = (value - cost).quantize(MONEY_PLACES)
+                gain_rate = (gain / abs(cost)).quantize(MONEY_PLACES) if cost else None
+        refreshes.append(
+            Refresh(
+                row_id=row.id,
+                version=row.version,
+                asset_class=agreement.instrument.asset_class,
+                asset_id=position.asset_id,
+                entry_price=entry,
+                price=position.price,
+                market_value=value,
+                unrealized_pl=gain,
+                unrealized_plpc=gain_rate,
+            )
+        )
+    return refreshes
+
+
+def _baselines(agreements: Sequence[Agreement], outcomes: Sequence[Outcome], now: datetime) -> tuple[Baseline, ...]:
+    """What both sides hold wherever they agree now, by themselves or by a correction."""
+    agreed = [(a.instrument, a.position, sum((row.quantity for row in a.rows), Decimal(0))) for a in agreements]
+    agreed += [(o.drift.instrument, o.drift.position, o.drift.broker) for o in outcomes if o.corrections]
+    return tuple(
+        Baseline(
+            instrument=instrument,
+            broker_quantity=Decimal(0) if position is None else position.quantity,
+            ledger_quantity=ledger,
+            cost_basis=None if position is None else position.cost_basis,
+            at=now,
+        )
+        for instrument, position, ledger in agreed
+    )
+
+
+def _total_value(holdings: Holdings) -> Decimal | None:
+    """The market value of all that is held; None as soon as one of them is not known."""
+    values = [position.market_value for position in holdings.positions]
+    if holdings.unreadable or any(value is None for value in values):
+        return None
+    return sum((value for value in values if value is not None), Decimal(0))
+
+
+def _is_whole(outcome: Outcome, action: Action, kind: Kind) -> bool:
+    """Whether the outcome opened or closed the whole instrument in the ledger."""
+    return outcome.drift.kind is kind and any(c.action is action for c in outcome.corrections)

@@ -1,0 +1,103 @@
+"""Both sides of one reading, compared.
+
+Owns the union of instruments: each gets exactly one outcome (agrees, drifts, or is unknown).
+May not believe or explain a difference; that needs more than one reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from decimal import Decimal
+
+from recond.core.model import BrokerPosition, Drift, Holdings, Instrument, Kind, LedgerRow, Unreadable
+from recond.core.symbols import asset_class_of
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One instrument on which both sides agree; `position` is None when both are flat."""
+
+    instrument: Instrument
+    position: BrokerPosition | None
+    rows: tuple[LedgerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Every instrument of either side, each in exactly one of the three."""
+
+    agreements: tuple[Agreement, ...]
+    drifts: tuple[Drift, ...]
+    unknown: tuple[Unreadable, ...]
+
+
+def diff(
+    holdings: Holdings,
+    rows: tuple[LedgerRow, ...],
+    unreadable_rows: tuple[Unreadable, ...],
+    tolerance: Mapping[str, Decimal],
+    ignore: Set[str],
+) -> Comparison:
+    """Compare the union of both sides.
+
+    `tolerance` maps an asset class to the largest difference that is none; a class that is not named has zero.
+    It never hides a whole position or a change of sign. Symbols in `ignore` are left out altogether. A row that
+    could not be read makes its symbol unknown; one whose symbol could not be read makes unknown every instrument
+    that only the other side shows, for it may be that one.
+    """
+    positions = {p.instrument: p for p in holdings.positions if p.instrument.symbol not in ignore}
+    books = _books(rows, {p.symbol: p for p in positions}, ignore)
+    unknown = tuple(u for u in (*holdings.unreadable, *unreadable_rows) if u.symbol not in ignore)
+    unread = {u.symbol for u in unknown}
+    lost_position = any(u.symbol is None for u in holdings.unreadable)
+    lost_row = any(u.symbol is None for u in unreadable_rows)
+
+    agreements: list[Agreement] = []
+    drifts: list[Drift] = []
+    doubtful: list[Unreadable] = []
+    for instrument in dict.fromkeys((*positions, *books)):
+        position, book = positions.get(instrument), books.get(instrument, ())
+        if instrument.symbol in unread:
+            continue
+        if (position is None and lost_position) or (not book and lost_row):
+            side = "broker" if position is None else "ledger"
+            doubtful.append(Unreadable(instrument.symbol, f"may be the {side}'s row whose symbol was not readable"))
+            continue
+        broker = ZERO if position is None else position.quantity
+        ledger = sum((row.quantity for row in book), ZERO)
+        if _agree(broker, ledger, tolerance.get(instrument.asset_class, ZERO)):
+            agreements.append(Agreement(instrument, position, book))
+        else:
+            drifts.append(Drift(instrument, _kind(position, book), broker, ledger, position, book))
+    return Comparison(tuple(agreements), tuple(drifts), (*unknown, *doubtful))
+
+
+def _books(
+    rows: tuple[LedgerRow, ...], shown: Mapping[str, Instrument], ignore: Set[str]
+) -> dict[Instrument, tuple[LedgerRow, ...]]:
+    """The open rows by instrument; a row without asset class is of the class that the broker says."""
+    books: dict[Instrument, tuple[LedgerRow, ...]] = {}
+    for row in rows:
+        if row.symbol in ignore:
+            continue
+        if row.asset_class is not None:
+            instrument = Instrument(row.asset_class, row.symbol)
+        else:
+            instrument = shown.get(row.symbol) or Instrument(asset_class_of(row.symbol), row.symbol)
+        books[instrument] = (*books.get(instrument, ()), row)
+    return books
+
+
+def _agree(broker: Decimal, ledger: Decimal, tolerance: Decimal) -> bool:
+    """Whether the difference is none, or within tolerance of a position that both sides have on the same side."""
+    return broker == ledger or (broker * ledger > 0 and abs(broker - ledger) <= tolerance)
+
+
+def _kind(position: BrokerPosition | None, book: tuple[LedgerRow, ...]) -> Kind:
+    """The kind of a difference."""
+    if not book:
+        return Kind.MISSING_IN_LEDGER
+    return Kind.MISSING_AT_BROKER if position is None else Kind.QUANTITY

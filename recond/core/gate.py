@@ -1,0 +1,125 @@
+"""May the bot trade: the answer as a pure function of what is known.
+
+Owns the three answers and their reasons, in codes and in words.
+May not ask the broker or the ledger, or treat what is not known as clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recond.core.model import AccountState, Run, RunStatus
+
+
+class GateState(StrEnum):
+    """`clear` is the only answer that lets a bot trade."""
+
+    CLEAR = "clear"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class GateReason:
+    """One reason against trading; `symbol` is None when it concerns the whole account."""
+
+    state: GateState
+    code: str
+    text: str
+    symbol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The answer and every reason for it; no reasons means clear."""
+
+    state: GateState
+    reasons: tuple[GateReason, ...] = ()
+
+
+def account_gate(run: Run | None, success_age_s: float | None, max_age_s: float) -> Gate:
+    """The gate of a whole account: the worst of the account's own reasons and of its open conflicts and holds.
+
+    `run` is the last pass of the account, `success_age_s` the age of its last pass that did not fail, None when
+    there is none yet. Instruments that are pending do not close the whole account.
+    """
+    return _worst([*_own_reasons(run, success_age_s, max_age_s), *(_blocked(run) if run else ())])
+
+
+def symbol_gate(run: Run | None, symbol: str, success_age_s: float | None, max_age_s: float) -> Gate:
+    """The gate of one instrument: the account's own reasons and those of this symbol."""
+    reasons = _own_reasons(run, success_age_s, max_age_s)
+    if run is not None:
+        reasons += [reason for reason in (*_blocked(run), *_undecided(run)) if reason.symbol in (symbol, None)]
+    return _worst(reasons)
+
+
+def _own_reasons(run: Run | None, success_age_s: float | None, max_age_s: float) -> list[GateReason]:
+    """What is wrong with the account as such."""
+    if run is None or success_age_s is None:
+        failed = f": {run.error.message}" if run is not None and run.error is not None else ""
+        return [GateReason(GateState.UNKNOWN, "no_success_yet", f"no pass has succeeded yet{failed}")]
+    reasons = []
+    if run.status is RunStatus.FAILED and run.error is not None:
+        reasons.append(GateReason(GateState.UNKNOWN, "last_pass_failed", run.error.message))
+    if success_age_s > max_age_s:
+        text = f"the last success is {success_age_s:.0f} s old, more than {max_age_s:.0f} s"
+        reasons.append(GateReason(GateState.UNKNOWN, "stale", text))
+    if run.account_state is not None:
+        reasons += _account_reasons(run.account_state)
+    return reasons
+
+
+def _account_reasons(account: AccountState) -> list[GateReason]:
+    """What the broker itself says against trading."""
+    marks = (
+        (account.account_blocked, "account_blocked", "the broker has blocked the account"),
+        (account.trading_blocked, "trading_blocked", "the broker has blocked trading in the account"),
+        (account.status != "ACTIVE", "account_status", f"the broker calls the account {account.status}"),
+    )
+    return [GateReason(GateState.UNKNOWN, code, text) for marked, code, text in marks if marked]
+
+
+def _blocked(run: Run) -> list[GateReason]:
+    """Open conflicts, holds, and drifts that are certain though the instrument does not rest."""
+    reasons = [
+        GateReason(
+            GateState.BLOCKED,
+            "conflict",
+            f"{c.instrument.symbol}: broker {c.broker_quantity:f}, ledger {c.ledger_quantity:f} ({c.cause})",
+            c.instrument.symbol,
+        )
+        for c in run.open_conflicts
+    ]
+    reasons += [
+        GateReason(GateState.BLOCKED, "hold", f"{h.instrument.symbol}: {h.reason}", h.instrument.symbol)
+        for h in run.open_holds
+    ]
+    reasons += [
+        GateReason(GateState.BLOCKED, "drift_in_motion", f"{p.instrument.symbol}: {p.why}", p.instrument.symbol)
+        for p in run.pending
+        if p.in_motion
+    ]
+    return reasons
+
+
+def _undecided(run: Run) -> list[GateReason]:
+    """Instruments that are pending or could not be read."""
+    reasons = [
+        GateReason(GateState.UNKNOWN, "pending", f"{p.instrument.symbol}: {p.why}", p.instrument.symbol)
+        for p in run.pending
+        if not p.in_motion
+    ]
+    reasons += [GateReason(GateState.UNKNOWN, "unreadable", u.problem, u.symbol) for u in run.unknown]
+    return reasons
+
+
+def _worst(reasons: Sequence[GateReason]) -> Gate:
+    """Blocked before unknown before clear."""
+    states = {reason.state for reason in reasons}
+    for state in (GateState.BLOCKED, GateState.UNKNOWN):
+        if state in states:
+            return Gate(state, tuple(reasons))
+    return Gate(GateState.CLEAR)

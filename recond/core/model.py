@@ -1,0 +1,462 @@
+"""The words of recond as values: what the broker showed, what the ledger says, what a pass concluded.
+
+Owns every value that crosses a port or leaves a pass; all are frozen.
+May not hold behaviour beyond what follows from a value's own fields.
+
+Quantities and money are `Decimal`; quantities are signed (short < 0). `None` means unknown, never zero.
+`datetime`s are zone-aware UTC; fields ending in `_s` are seconds on the monotonic clock of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How the two sides differ."""
+
+    MISSING_IN_LEDGER = "missing_in_ledger"
+    MISSING_AT_BROKER = "missing_at_broker"
+    QUANTITY = "quantity"
+
+
+class Cause(StrEnum):
+    """Why the two sides differ."""
+
+    ADOPTION = "adoption"
+    MISSED_FILL = "missed_fill"
+    EXTERNAL_TRADE = "external_trade"
+    FILL = "fill"
+    LEDGER_EDIT = "ledger_edit"
+    DOUBLE_BOOKING = "double_booking"
+    SPLIT = "split"
+    SYMBOL_CHANGE = "symbol_change"
+    MERGER = "merger"
+    SPIN_OFF = "spin_off"
+    STOCK_DIVIDEND = "stock_dividend"
+    REORGANISATION = "reorganisation"
+    OPTION_EXPIRY = "option_expiry"
+    OPTION_EXERCISE = "option_exercise"
+    OPTION_ASSIGNMENT = "option_assignment"
+    OPTION_ADJUSTMENT = "option_adjustment"
+    TRANSFER = "transfer"
+    CRYPTO_FEE = "crypto_fee"
+    BUST_OR_CORRECT = "bust_or_correct"
+    AMBIGUOUS = "ambiguous"
+    UNEXPLAINED = "unexplained"
+
+
+class Resolution(StrEnum):
+    """What is done about a confirmed drift."""
+
+    USE_BROKER = "use_broker"
+    MANUAL = "manual"
+    USE_DB = "use_db"
+
+
+class RunStatus(StrEnum):
+    """How a pass ended; `failed` means that a side could not be read or the result not be recorded."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """Why a pass was made. Carries no data."""
+
+    START = "start"
+    TIMER = "timer"
+    STREAM = "stream"
+    RECONNECT = "reconnect"
+    LEDGER = "ledger"
+    RECHECK = "recheck"
+    SIGHUP = "sighup"
+    HTTP = "http"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Instrument:
+    """What a quantity is of: Alpaca's asset class and the canonical symbol (crypto per coin: `BTCUSD`)."""
+
+    asset_class: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """One readable row of the broker's positions; `quantity` is never zero."""
+
+    instrument: Instrument
+    asset_id: str
+    quantity: Decimal
+    entry_price: Decimal | None = None
+    cost_basis: Decimal | None = None
+    price: Decimal | None = None
+    market_value: Decimal | None = None
+    unrealized_pl: Decimal | None = None
+    unrealized_plpc: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row of either side that could not be understood; `symbol` is None when not even that was readable."""
+
+    symbol: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The broker's whole answer to "what do I hold": nothing is missing from it but what is unreadable."""
+
+    positions: tuple[BrokerPosition, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """The broker's account as `/v2/account` tells it; what was absent or unreadable is None."""
+
+    id: str
+    status: str
+    number: str | None = None
+    currency: str | None = None
+    equity: Decimal | None = None
+    cash: Decimal | None = None
+    long_market_value: Decimal | None = None
+    short_market_value: Decimal | None = None
+    trading_blocked: bool | None = None
+    account_blocked: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One fill known from the stream or the activities; `at` is the broker's time, `quantity` signed."""
+
+    symbol: str
+    at: datetime
+    quantity: Decimal
+    order_id: str
+    cum_quantity: Decimal | None = None
+    price: Decimal | None = None
+    execution_id: str | None = None
+    position_quantity: Decimal | None = None
+    strategy_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One entry of the account's activities; quantities and amounts as booked, None where absent."""
+
+    id: str
+    type: str
+    sub_type: str | None
+    symbol: str | None
+    quantity: Decimal | None
+    price: Decimal | None
+    at: datetime | None
+    order_id: str | None = None
+    side: str | None = None
+    cum_quantity: Decimal | None = None
+    group_id: str | None = None
+    net_amount: Decimal | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activities:
+    """Activities in no promised order; `complete` is False when the bound on pages cut the list."""
+
+    entries: tuple[Activity, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order as far as recond needs it; `filled_quantity` is unsigned as Alpaca reports it."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    side: str
+    status: str
+    filled_quantity: Decimal | None
+    filled_price: Decimal | None = None
+    submitted_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One open row of the ledger; `asset_class` None means whatever the broker says."""
+
+    id: int
+    symbol: str
+    asset_class: str | None
+    strategy_id: str | None
+    quantity: Decimal
+    version: int
+    entry_price: Decimal | None = None
+    market_value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A confirmed drift of kind `quantity`, or any that stays unresolved. `id` is None until recorded."""
+
+    id: int | None
+    instrument: Instrument
+    kind: Kind
+    cause: Cause
+    broker_quantity: Decimal
+    ledger_quantity: Decimal
+    resolution: Resolution
+    opened_at: datetime
+    last_seen_at: datetime
+    sightings: int = 1
+    explanation: str = ""
+    broker_value: Decimal | None = None
+    ledger_value: Decimal | None = None
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    note: str | None = None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the conflict has ended."""
+        return self.resolved_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something confirmed that must not be acted on without more proof. `id` is None until recorded."""
+
+    id: int | None
+    instrument: Instrument
+    reason: str
+    broker_quantity: Decimal
+    ledger_quantity: Decimal
+    opened_at: datetime
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Both quantities and the broker's cost basis of an instrument at its last settled verdict."""
+
+    instrument: Instrument
+    broker_quantity: Decimal
+    ledger_quantity: Decimal
+    cost_basis: Decimal | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReading:
+    """One account's side of the ledger, read in one transaction.
+
+    `seq` is the position in the change journal; `changed` names the symbols that somebody changed after the
+    position the reader asked for. `adopted` is False until the account had its first wholly settled run.
+    """
+
+    rows: tuple[LedgerRow, ...]
+    seq: int
+    changed: frozenset[str] = frozenset()
+    unreadable: tuple[Unreadable, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    baselines: Mapping[Instrument, Baseline] = field(default_factory=dict)
+    adopted: bool = False
+    equity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One instrument on which the two sides differ beyond tolerance, with all that was read about it."""
+
+    instrument: Instrument
+    kind: Kind
+    broker: Decimal
+    ledger: Decimal
+    position: BrokerPosition | None
+    rows: tuple[LedgerRow, ...]
+
+    @property
+    def difference(self) -> Decimal:
+        """Broker minus ledger, signed."""
+        return self.broker - self.ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A drift that cannot be judged yet; `due_s` is the monotonic moment at which it can be looked at again."""
+
+    instrument: Instrument
+    kind: Kind
+    broker: Decimal
+    ledger: Decimal
+    since_s: float
+    due_s: float
+    why: str
+    in_motion: bool = False
+
+
+class Action(StrEnum):
+    """What a correction does to a row."""
+
+    OPEN = "open"
+    SET = "set"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One change that recond makes to one row; `row` is None when it opens one."""
+
+    action: Action
+    instrument: Instrument
+    row: LedgerRow | None
+    strategy_id: str | None
+    before: Decimal
+    after: Decimal
+    cause: Cause
+    asset_id: str | None = None
+    entry_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a drift happened, in a word and in a sentence."""
+
+    cause: Cause
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass decided about one confirmed drift. `hold` and `corrections` exclude each other."""
+
+    drift: Drift
+    explanation: Explanation
+    resolution: Resolution
+    corrections: tuple[Correction, ...] = ()
+    conflict: Conflict | None = None
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Prices of one agreeing row from the broker; None leaves what the row has."""
+
+    row_id: int
+    version: int
+    asset_class: str
+    asset_id: str
+    entry_price: Decimal | None
+    price: Decimal | None
+    market_value: Decimal | None
+    unrealized_pl: Decimal | None
+    unrealized_plpc: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a pass failed, and what the operator can do."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The frozen record of one pass of one account; the only thing observers get.
+
+    `sequence` numbers the passes of this process (see `recond.triggers`), `id` is the ledger's.
+    `broker_positions` and `db_positions` are None when that side could not be read. `synced` counts the
+    instruments that agreed, `added` and `removed` those opened and closed in the ledger. `carried_*` were open
+    before and were not judged this time (pending, unreadable, failed); `ended_*` ended by this run.
+    `recorded` is False while the run is only in memory because the ledger could not take it.
+    """
+
+    id: int
+    account: str
+    user_id: int
+    sequence: int
+    reasons: tuple[Reason, ...]
+    started_at: datetime
+    finished_at: datetime
+    duration_s: float
+    status: RunStatus
+    broker_positions: int | None = None
+    db_positions: int | None = None
+    synced: int = 0
+    added: int = 0
+    removed: int = 0
+    total_value: Decimal | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    unknown: tuple[Unreadable, ...] = ()
+    carried_conflicts: tuple[Conflict, ...] = ()
+    carried_holds: tuple[Hold, ...] = ()
+    ended_conflicts: tuple[Conflict, ...] = ()
+    ended_holds: tuple[Hold, ...] = ()
+    account_state: AccountState | None = None
+    error: Problem | None = None
+    recorded: bool = True
+
+    @property
+    def trigger(self) -> str:
+        """The reasons of the run as one word each, joined by `+`, the most telling first."""
+        return "+".join(self.reasons)
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """All changes this run made to the ledger."""
+        return tuple(correction for outcome in self.outcomes for correction in outcome.corrections)
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """The conflicts seen in this run, resolved by it or not."""
+        return tuple(outcome.conflict for outcome in self.outcomes if outcome.conflict is not None)
+
+    @property
+    def opened_conflicts(self) -> tuple[Conflict, ...]:
+        """The conflicts that this run saw first."""
+        return tuple(conflict for conflict in self.conflicts if conflict.sightings == 1)
+
+    @property
+    def open_conflicts(self) -> tuple[Conflict, ...]:
+        """The conflicts that are open after this run."""
+        return (*(c for c in self.conflicts if not c.resolved), *self.carried_conflicts)
+
+    @property
+    def open_holds(self) -> tuple[Hold, ...]:
+        """The holds that are open after this run."""
+        return (*(o.hold for o in self.outcomes if o.hold is not None), *self.carried_holds)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that one pass writes, to be written in one transaction or not at all.
+
+    `seq` is the journal position of the ledger reading: instruments whose symbol changed after it are withheld
+    (see `recond.core.conclude.withhold`) and can be looked at again at the monotonic moment `again_s`.
+    `settled` is True when every instrument was judged. `equity` is the broker's at an agreement, else None.
+    `late` are failed runs that could not be recorded when they happened.
+    """
+
+    run: Run
+    seq: int = 0
+    again_s: float = 0.0
+    refreshes: tuple[Refresh, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    settled: bool = False
+    equity: Decimal | None = None
+    late: tuple[Run, ...] = ()

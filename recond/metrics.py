@@ -1,0 +1,207 @@
+"""What Prometheus gets to know: runs and a few measurements as series of one registry.
+
+Owns the names, labels and meaning of all metrics, and that known series exist from the start.
+May not keep knowledge of its own beyond them, and may not decide what is alarming: see `monitoring/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sqlite3
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from recond.core.gate import GateState
+from recond.core.model import Cause, Drift, Kind, Reason, Resolution, Run, RunStatus
+from recond.ports import Usage
+
+ENDPOINTS = ("positions", "account", "orders", "activities")
+STREAM_EVENTS = ("fill", "partial_fill", "new", "canceled", "other")
+_REQUEST_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
+
+
+class Metrics:
+    """All series of the accounts with the given names. `record` is an observer of runs."""
+
+    def __init__(self, registry: CollectorRegistry, accounts: Sequence[str], *, version: str) -> None:
+        # A `_created` twin for every counter would double the exposition for nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry
+        info = Info("recond_build", "The version that runs.", registry=registry)
+        info.info({"version": version, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version})
+        self._runs = self._counter("reconciliations", "Passes, by their first reason.", "trigger", "status")
+        self._duration = self._histogram("reconciliation_duration_seconds", "Time a pass took.", _REQUEST_S)
+        self._last = self._gauge("last_reconciliation_timestamp_seconds", "End of the last pass; 0 before any.")
+        self._success = self._gauge(
+            "last_success_timestamp_seconds", "End of the last pass that did not fail; 0 before any."
+        )
+        self._positions = self._gauge("positions", "Positions in the last pass that read them.", "source")
+        self._drifting = self._gauge("drifting_positions", "Instruments that differ after the last pass.")
+        self._pending = self._gauge("pending_positions", "Instruments that differ and cannot be judged yet.")
+        self._oldest_pending = self._gauge(
+            "oldest_pending_timestamp_seconds", "Since when the oldest pending instrument differs."
+        )
+        self._drift = self._gauge("position_drift", "Broker minus ledger, only while they differ.", "symbol")
+        self._drift_value = self._gauge("drift_value_dollars", "Value of what differs, as far as prices are known.")
+        self._drifts = self._counter("drifts", "Confirmed drifts, in each pass that saw them.", "kind", "cause")
+        self._conflicts = self._counter("conflicts", "Conflicts opened.", "kind", "cause", "resolution")
+        self._conflicts_open = self._gauge("conflicts_open", "Conflicts that wait for an operator.")
+        self._oldest_conflict = self._gauge(
+            "oldest_open_conflict_timestamp_seconds", "Since when the oldest open conflict is open."
+        )
+        self._holds_open = self._gauge("holds_open", "Instruments held until something is proven.")
+        self._gate = self._gauge("gate", "1 for the answer that bots get.", "state")
+        self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
+        self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
+        self._stream_reconnects = self._counter("stream_reconnects", "Connections after the first.")
+        self._requests = self._counter("broker_requests", "Requests to the broker.", "endpoint", "code")
+        self._request_duration = self._histogram(
+            "broker_request_duration_seconds", "Time until the broker's answer.", _REQUEST_S
+        )
+        self._rate_limit = self._gauge("broker_rate_limit_remaining", "Requests left, as last told by the broker.")
+        self._clock_offset = self._gauge("clock_offset_seconds", "Broker's time minus local time, ±1 s.")
+        self._commit = Histogram(
+            "recond_ledger_commit_duration_seconds",
+            "Time to write a pass.",
+            buckets=_COMMIT_S,
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "recond_event_loop_lag_seconds", "How late the loop came round.", buckets=_LAG_S, registry=registry
+        )
+        for account in accounts:
+            self._begin(account)
+
+    def record(self, run: Run) -> None:
+        """Count a run. What a failed pass could not see keeps its last value."""
+        account, ended = run.account, run.finished_at.timestamp()
+        self._runs.labels(account, run.reasons[0], run.status).inc()
+        self._duration.labels(account).observe(run.duration_s)
+        self._last.labels(account).set(ended)
+        for outcome in run.outcomes:
+            self._drifts.labels(account, outcome.drift.kind, outcome.explanation.cause).inc()
+        for conflict in run.opened_conflicts:
+            self._conflicts.labels(account, conflict.kind, conflict.cause, conflict.resolution).inc()
+        opened = [conflict.opened_at.timestamp() for conflict in run.open_conflicts]
+        self._conflicts_open.labels(account).set(len(opened))
+        _set_oldest(self._oldest_conflict, account, opened)
+        self._holds_open.labels(account).set(len(run.open_holds))
+        if run.broker_positions is not None:
+            self._positions.labels(account, "broker").set(run.broker_positions)
+        if run.db_positions is not None:
+            self._positions.labels(account, "ledger").set(run.db_positions)
+        if run.status is not RunStatus.FAILED:
+            self._success.labels(account).set(ended)
+            self._record_drift(run)
+
+    def _record_drift(self, run: Run) -> None:
+        """What differs once the pass is over: pending, or confirmed and not corrected."""
+        account = run.account
+        standing = [outcome.drift for outcome in run.outcomes if not outcome.corrections]
+        differences = {pending.instrument.symbol: pending.broker - pending.ledger for pending in run.pending}
+        differences |= {drift.instrument.symbol: drift.difference for drift in standing}
+        self._drifting.labels(account).set(len(differences))
+        self._drift.remove_by_labels({"account": account})
+        for symbol, difference in differences.items():
+            self._drift.labels(account, symbol).set(float(difference))
+        self._drift_value.labels(account).set(float(sum(map(_value, standing))))
+        self._pending.labels(account).set(len(run.pending))
+        # Pending knows monotonic moments only; the loop's clock is the same one, and the run has just finished.
+        ended, now_s = run.finished_at.timestamp(), asyncio.get_running_loop().time()
+        _set_oldest(self._oldest_pending, account, [ended - now_s + pending.since_s for pending in run.pending])
+
+    def gate_from(self, state_of: Callable[[str], GateState], accounts: Sequence[str]) -> None:
+        """Ask for the gate's answer at each scrape, since it depends on the age of the last success."""
+
+        def ask(account: str, state: GateState) -> Callable[[], float]:
+            return lambda: float(state_of(account) is state)
+
+        for account in accounts:
+            for state in GateState:
+                self._gate.labels(account, state).set_function(ask(account, state))
+
+    def request(self, account: str, endpoint: str, code: str, duration_s: float) -> None:
+        """One request; `code` is the HTTP status, or a word such as `timeout` when there was none."""
+        self._requests.labels(account, endpoint, code).inc()
+        self._request_duration.labels(account).observe(duration_s)
+
+    def usage(self, account: str, usage: Usage) -> None:
+        """What the broker's answers said about limits and time; unknown leaves the last value."""
+        if usage.limit_remaining is not None:
+            self._rate_limit.labels(account).set(usage.limit_remaining)
+        if usage.clock_offset_s is not None:
+            self._clock_offset.labels(account).set(usage.clock_offset_s)
+
+    def stream(self, account: str, *, connected: bool) -> None:
+        """The account's stream came or went."""
+        self._stream.labels(account).set(connected)
+
+    def stream_reconnected(self, account: str) -> None:
+        """The account's stream was connected again."""
+        self._stream_reconnects.labels(account).inc()
+
+    def stream_event(self, account: str, event: str) -> None:
+        """One event; those without a series of their own count as `other`, since a server chooses their names."""
+        self._stream_events.labels(account, event if event in STREAM_EVENTS else "other").inc()
+
+    def commit(self, duration_s: float) -> None:
+        """Time that writing one pass took."""
+        self._commit.observe(duration_s)
+
+    def loop_lag(self, lag_s: float) -> None:
+        """How much later than asked for the event loop came round."""
+        self._lag.observe(lag_s)
+
+    def _begin(self, account: str) -> None:
+        """Let the account's series exist: `increase` and alerts need a value before the first event."""
+        for reason in Reason:
+            for status in RunStatus:
+                self._runs.labels(account, reason, status)
+        for kind in Kind:
+            for cause in Cause:
+                self._drifts.labels(account, kind, cause)
+                for resolution in (Resolution.USE_BROKER, Resolution.MANUAL):
+                    self._conflicts.labels(account, kind, cause, resolution)
+        for endpoint in ENDPOINTS:
+            self._requests.labels(account, endpoint, "200")
+        for event in STREAM_EVENTS:
+            self._stream_events.labels(account, event)
+        for state in GateState:
+            self._gate.labels(account, state).set(state is GateState.UNKNOWN)
+        for series in (
+            self._duration, self._last, self._success, self._drifting, self._pending, self._drift_value,
+            self._conflicts_open, self._holds_open, self._stream, self._stream_reconnects, self._request_duration,
+        ):  # fmt: skip
+            series.labels(account)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"recond_{name}", text, ("account", *labels), registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"recond_{name}", text, ("account", *labels), registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"recond_{name}", text, ("account",), buckets=buckets, registry=self._registry)
+
+
+def _set_oldest(gauge: Gauge, account: str, moments: Sequence[float]) -> None:
+    """The smallest moment; without any there is no series, since 0 would read as very old."""
+    if moments:
+        gauge.labels(account).set(min(moments))
+    else:
+        gauge.remove(account)
+
+
+def _value(drift: Drift) -> Decimal:
+    """What a difference is worth: at the broker's value of the position, else at the ledger's entry prices."""
+    position = drift.position
+    if position is not None and position.market_value is not None:
+        return abs(position.market_value / position.quantity * drift.difference)
+    worth = (abs(row.quantity * row.entry_price) for row in drift.rows if row.entry_price is not None)
+    # Prices of standard options are per share, and a contract is of 100.
+    return sum(worth, Decimal(0)) * (100 if drift.instrument.asset_class == "us_option" else 1)

@@ -1,0 +1,164 @@
+"""The two ports, the observer, and the errors they may raise.
+
+Owns the contracts between the pass and the outside world; every adapter is tested against them.
+May not contain behaviour, know an adapter, or let a library's error through: adapters chain those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from recond.core.model import AccountState, Activities, Holdings, LedgerReading, Order, Record, Run
+
+
+class PortError(Exception):
+    """An error that an operator can see: what went wrong, and a hint what to do about it."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BrokerUnavailable(PortError):
+    """The broker did not give a usable answer this time (timeout, 5xx, 429, garbage); trying later may help."""
+
+
+class BrokerRefused(PortError):
+    """The broker refuses these keys or this account; trying again without an operator will not help."""
+
+
+class LedgerUnavailable(PortError):
+    """The ledger cannot be read or written now (locked, disk full); trying later may help."""
+
+
+class LedgerCorrupt(PortError):
+    """The ledger is damaged, newer than this program, or not recond's; the daemon must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the broker's answers said about limits and time.
+
+    `sent` counts requests since start. `limit_remaining` and `limit_reset_s` (monotonic) are None when unknown.
+    `paused_until_s` is the monotonic moment before which no request may be sent, None when there is none.
+    `clock_offset_s` is broker time minus local wall time as last measured from a Date header (one second grain).
+    """
+
+    sent: int = 0
+    limit_remaining: int | None = None
+    limit_reset_s: float | None = None
+    paused_until_s: float | None = None
+    clock_offset_s: float | None = None
+
+
+class Broker(Protocol):
+    """One Alpaca account, to be looked at only: there is no method that trades.
+
+    Every method raises `BrokerUnavailable` or `BrokerRefused` and nothing else, returns within a bounded time,
+    and may be cancelled at any moment. One request at a time per instance.
+    """
+
+    async def positions(self) -> Holdings:
+        """All positions. An answer that is not a list of rows is `BrokerUnavailable`, never empty holdings."""
+        ...
+
+    async def account(self) -> AccountState:
+        """The account itself; one without id or status is `BrokerUnavailable`."""
+        ...
+
+    async def orders(self, symbols: Sequence[str], after: datetime) -> tuple[Order, ...]:
+        """Orders of any status submitted after the given moment, oldest first, of all symbols when none is named."""
+        ...
+
+    async def activities(self, after: datetime) -> Activities:
+        """Activities created after the given moment, each once; paged to the end within a bound."""
+        ...
+
+    def usage(self) -> Usage:
+        """Requests sent and limits told so far; costs nothing."""
+        ...
+
+    def broker_time(self) -> datetime | None:
+        """Now on the broker's clock, from its last Date header and the monotonic clock; None before any answer."""
+        ...
+
+
+class Collection(StrEnum):
+    """What of the ledger can be listed."""
+
+    POSITIONS = "positions"
+    RUNS = "runs"
+    CONFLICTS = "conflicts"
+    CORRECTIONS = "corrections"
+    HOLDS = "holds"
+    DRIFTS = "drifts"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which rows to list: newest first (positions: by symbol, strategy, id), below `before`, at most `limit`.
+
+    `filters` maps a column to the value it must have; the adapter refuses columns that it does not know with
+    `ValueError`. `id` picks one row.
+    """
+
+    collection: Collection
+    account: str | None = None
+    id: int | None = None
+    filters: Mapping[str, str | int] = field(default_factory=dict)
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows as column → value (`Decimal`, int, str, None) under the ledger's column names, and how many match."""
+
+    rows: tuple[Mapping[str, object], ...]
+    total: int
+
+
+class Ledger(Protocol):
+    """The platform's book, shared with bots. Every method raises `LedgerUnavailable` or `LedgerCorrupt` only.
+
+    A method that was cancelled has either committed wholly or not at all.
+    """
+
+    def next_run_id(self) -> int:
+        """A run id that no run has; ids grow and are never given twice. Costs nothing."""
+        ...
+
+    async def pin(self, account: str, broker_account_id: str) -> Mapping[str, str]:
+        """Pin the account to a broker account at first contact; returns account → pinned id, all accounts.
+
+        Changes nothing when the account has a pin, or when another account is pinned to that id.
+        """
+        ...
+
+    async def read(self, account: str, since: int | None) -> LedgerReading:
+        """The account's open rows and open matters, and the symbols changed after journal position `since`."""
+        ...
+
+    async def record(self, record: Record) -> Run:
+        """Write a pass in one transaction; returns the run as it was recorded.
+
+        Instruments changed since the reading are withheld (`recond.core.conclude.withhold`). Conflicts and holds
+        get their ids. Recording a run that is there already changes nothing and returns the run given.
+        """
+        ...
+
+    async def changed_accounts(self) -> frozenset[str]:
+        """The accounts whose rows somebody else changed since the last call; cheap enough for four times a second."""
+        ...
+
+    async def list(self, query: Query) -> Page:
+        """Rows for people and bots to look at."""
+        ...
+
+
+RunObserver = Callable[[Run], None]

@@ -1,0 +1,337 @@
+"""The passes of one account: wait for a reason, read both sides, judge, explain, decide, record, publish.
+
+Owns the loop and what must be remembered between two passes (`Memory`); everything it decides is in `core/`.
+May not know an adapter, a metric or a page: it gets two ports, and its frozen `Run` goes out to observers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from math import inf
+from typing import NoReturn
+
+from recond.core.absence import Guards, unproven
+from recond.core.conclude import conclude, failed
+from recond.core.decide import Policy, decide
+from recond.core.diff import Comparison, diff
+from recond.core.explain import explain
+from recond.core.judge import Judgement, Moment, Sighting, Timing, judge
+from recond.core.model import (
+    AccountState,
+    Drift,
+    Holdings,
+    Instrument,
+    Kind,
+    LedgerReading,
+    Problem,
+    Reason,
+    Record,
+    Run,
+    RunStatus,
+)
+from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
+from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
+from recond.triggers import Triggers
+
+ACCOUNT_EVERY_S = 900.0
+UNRECORDED_MAX = 100
+LIMIT_RESERVE = 20
+"""Requests of the broker's own limit that are left to the platform."""
+REASON_ORDER = tuple(Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one account is reconciled by. `tolerance` maps asset classes to quantities."""
+
+    account: str
+    user_id: int
+    environment: str
+    interval_s: float
+    timing: Timing
+    tolerance: Mapping[str, Decimal]
+    ignore: frozenset[str]
+    policy: Policy
+    guards: Guards
+    requests_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one pass leaves for the next; a fresh process starts with an empty one, so nothing is believed early.
+
+    `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
+    left something unproven.
+    """
+
+    seq: int | None = None
+    sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
+    account_state: AccountState | None = None
+    account_read_s: float | None = None
+    last: Run | None = None
+    failures: int = 0
+    unrecorded: tuple[Run, ...] = ()
+
+
+class Reconciler:
+    """One account's loop. `now` is the wall clock, `jitter` a factor near 1 for each interval.
+
+    `came_round` is called whenever the loop turns, at least every `round_s` seconds between passes.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        broker: Broker,
+        ledger: Ledger,
+        triggers: Triggers,
+        observers: Sequence[RunObserver],
+        *,
+        now: Callable[[], datetime],
+        jitter: Callable[[], float],
+        came_round: Callable[[], None],
+        round_s: float,
+    ) -> None:
+        self._rules = rules
+        self._broker = broker
+        self._ledger = ledger
+        self._triggers = triggers
+        self._observers = tuple(observers)
+        self._now = now
+        self._jitter = jitter
+        self._came_round = came_round
+        self._round_s = round_s
+        self._memory = Memory()
+
+    async def passes(self) -> NoReturn:
+        """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
+        self._triggers.nudge(Reason.START)
+        agenda = Agenda(
+            timer_s=_clock_s() + self._rules.interval_s,
+            recheck_s=None,
+            began_s=-inf,
+            spacing_s=self._rules.timing.confirm_after_s,
+            asked_s=None,
+            budget=Budget(self._rules.requests_per_minute),
+            quiet_s=-inf,
+        )
+        while True:
+            due = await self._wait(agenda)
+            sequence, waiting = self._triggers.take()
+            began_s, sent = _clock_s(), self._broker.usage().sent
+            reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
+            run = await self.run_pass(sequence, tuple(reasons), agenda.budget)
+            usage = self._broker.usage()
+            agenda = replace(
+                agenda,
+                timer_s=began_s + self._rules.interval_s * self._jitter(),
+                recheck_s=self._recheck_s(began_s),
+                began_s=began_s,
+                budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
+                quiet_s=_quiet_until(usage),
+            )
+            for observe in self._observers:
+                observe(run)
+
+    async def run_pass(self, sequence: int, reasons: tuple[Reason, ...], budget: Budget) -> Run:
+        """Make one pass; what goes wrong at a port is a failed run, not an error."""
+        began_s = _clock_s()
+        header = Run(
+            id=self._ledger.next_run_id(),
+            account=self._rules.account,
+            user_id=self._rules.user_id,
+            sequence=sequence,
+            reasons=reasons,
+            started_at=self._now(),
+            finished_at=self._now(),
+            duration_s=0.0,
+            status=RunStatus.FAILED,
+            account_state=self._memory.account_state,
+        )
+        try:
+            check_budget(budget, began_s)
+            record = await self._read_and_judge(header, began_s)
+        except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
+            record = Record(self._failed(header, began_s, error))
+        run = await self._record(record, began_s)
+        unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
+        self._memory = replace(self._memory, last=run, failures=self._memory.failures + 1 if unproven_yet else 0)
+        return run
+
+    async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
+        """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
+        while True:
+            now_s = _clock_s()
+            waiting = self._triggers.waiting
+            if agenda.asked_s is None and any(reason in FORCED for reason in waiting):
+                agenda = replace(agenda, asked_s=now_s)
+            begins_s = agenda.begins(waiting, now_s)
+            if begins_s <= now_s:
+                return agenda.due(now_s)
+            self._came_round()
+            await self._triggers.wait(min(begins_s - now_s, self._round_s))
+
+    async def _read_and_judge(self, header: Run, began_s: float) -> Record:
+        """Read both sides and decide; spends one request when the account is clean and was looked at lately."""
+        rules, memory = self._rules, self._memory
+        if memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S:
+            await self._read_account()
+        reading_began_s = _clock_s()
+        holdings = await self._broker.positions()
+        reading = await self._ledger.read(rules.account, memory.seq)
+        moment = Moment(reading_began_s, _clock_s())
+        comparison, judgement = await asyncio.to_thread(_compare, holdings, reading, memory, moment, rules)
+        self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings)
+        vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
+        proof = await self._account_now() if vanished else None
+        header = replace(
+            header,
+            finished_at=self._now(),
+            duration_s=_clock_s() - began_s,
+            account_state=self._memory.account_state,
+        )
+        return await asyncio.to_thread(
+            _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
+        )
+
+    async def _read_account(self) -> AccountState:
+        """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
+        state = await self._broker.account()
+        pins = await self._ledger.pin(self._rules.account, state.id)
+        check_identity(self._rules, state, pins)
+        self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
+        return state
+
+    async def _account_now(self) -> AccountState | None:
+        """The account for a proof; None when it cannot be read, which proves nothing but fails no pass."""
+        try:
+            return await self._read_account()
+        except BrokerUnavailable:
+            return None
+
+    async def _record(self, record: Record, began_s: float) -> Run:
+        """Write the pass; when the ledger cannot take it the run is failed, and recorded by a later pass."""
+        memory = self._memory
+        try:
+            run = await self._ledger.record(replace(record, late=memory.unrecorded))
+        except LedgerUnavailable as error:
+            run = replace(self._failed(record.run, began_s, error), recorded=False)
+            self._memory = replace(memory, unrecorded=(*memory.unrecorded, run)[-UNRECORDED_MAX:])
+            return run
+        self._memory = replace(memory, unrecorded=())
+        return run
+
+    def _failed(self, header: Run, began_s: float, error: BrokerUnavailable | BrokerRefused | LedgerUnavailable) -> Run:
+        """The run of a pass that came to nothing: no decision of it holds, what was open stays open."""
+        blank = replace(
+            header,
+            finished_at=self._now(),
+            duration_s=_clock_s() - began_s,
+            outcomes=(),
+            pending=(),
+            unknown=(),
+            ended_conflicts=(),
+            ended_holds=(),
+            synced=0,
+            error=Problem(error.message, error.hint),
+        )
+        last = self._memory.last
+        return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
+
+    def _recheck_s(self, began_s: float) -> float | None:
+        """When something that is pending, failed or unproven is to be looked at again."""
+        last = self._memory.last
+        moments = [] if last is None else [pending.due_s for pending in last.pending]
+        if self._memory.failures:
+            moments.append(began_s + retry_delay(self._memory.failures, self._rules.interval_s))
+        return min(moments, default=None)
+
+
+def check_budget(budget: Budget, now_s: float) -> None:
+    """Raise `BrokerUnavailable` when no request may be sent now."""
+    free_s = budget.free_at(0, now_s)
+    if free_s > now_s:
+        raise BrokerUnavailable(
+            f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",
+            hint="wait, or raise guards.requests_per_minute if the account's own limit has room",
+        )
+
+
+def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -> None:
+    """Raise `BrokerRefused` unless these keys open the account that this book was kept for.
+
+    `pins` maps each configured account to the broker's account id that it met first.
+    """
+    pinned = pins.get(rules.account)
+    twins = [name for name, id_ in pins.items() if id_ == state.id and name != rules.account]
+    if pinned is None and twins:
+        raise BrokerRefused(
+            f"the keys of account {rules.account!r} open the same broker account as those of {twins[0]!r}",
+            hint="configure each broker account once; two books of one account would each undo the other",
+        )
+    if pinned != state.id:
+        raise BrokerRefused(
+            f"account {rules.account!r} was kept for broker account {pinned}, but its keys open {state.id}",
+            hint="give the keys of the first account; after a paper reset start a new ledger or a new account name",
+        )
+    if rules.environment == "live" and (state.number or "").startswith("PA"):
+        raise BrokerRefused(
+            f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
+            hint='set environment = "paper", or give the live keys',
+        )
+
+
+def _compare(
+    holdings: Holdings, reading: LedgerReading, memory: Memory, moment: Moment, rules: Rules
+) -> tuple[Comparison, Judgement]:
+    """The pure first half: diff and judge."""
+    comparison = diff(holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore)
+    return comparison, judge(comparison.drifts, memory.sightings, moment, reading.changed, {}, rules.timing)
+
+
+def _decide(
+    header: Run,
+    holdings: Holdings,
+    reading: LedgerReading,
+    comparison: Comparison,
+    judgement: Judgement,
+    vanished: Sequence[Drift],
+    proof: AccountState | None,
+    moment: Moment,
+    rules: Rules,
+) -> Record:
+    """The pure second half: explain, decide, and add it up."""
+    open_positions = len({row.symbol for row in reading.rows})
+    doubts = unproven(vanished, holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
+    conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
+    holds = {hold.instrument.symbol: hold for hold in reading.holds}
+    outcomes = [
+        decide(
+            drift,
+            explain(drift, reading.baselines.get(drift.instrument), reading.adopted),
+            rules.policy,
+            doubts.get(drift.instrument),
+            conflicts.get(drift.instrument.symbol),
+            holds.get(drift.instrument.symbol),
+            header.finished_at,
+        )
+        for drift in judgement.confirmed
+    ]
+    again_s = moment.ended_s + rules.timing.confirm_after_s
+    return conclude(header, holdings, reading, comparison, outcomes, judgement.pending, again_s, rules.ignore)
+
+
+def _quiet_until(usage: Usage) -> float:
+    """The moment before which the broker's own limit is too near for passes that nobody waits for."""
+    if usage.limit_remaining is None or usage.limit_reset_s is None or usage.limit_remaining > LIMIT_RESERVE:
+        return -inf
+    return usage.limit_reset_s
+
+
+def _clock_s() -> float:
+    """The event loop's monotonic clock."""
+    return asyncio.get_running_loop().time()
