@@ -40,6 +40,7 @@ _BLANKS = re.compile(r"[ \t\n\r]*")
 _REFUSED = frozenset({"401", "403"})
 _HINTS = MappingProxyType(
     {
+        "200": "what answered is not Alpaca's API as recond knows it; is the address right, is a proxy in between?",
         "401": "the key or the secret is wrong, or they were revoked (a paper reset does that too)",
         "403": "the key is wrong, or paper and live are mixed up",
         "404": "is the address of the API right?",
@@ -194,7 +195,6 @@ class Rest:
         """Send one request and have its body read; `read` may raise `Unusable`. Raises nothing itself."""
         if time.monotonic() - self._used_s > _IDLE_MAX_S:
             self._session.close()
-        self._adapter.response = None
         try:
             body = self._client.get(path, dict(params))
             response = self._adapter.response
@@ -212,6 +212,7 @@ class Rest:
         except (ValueError, RecursionError) as error:
             return self._answer(f"the answer is no readable JSON ({type(error).__name__})")
         finally:
+            self._adapter.response = None
             self._used_s = time.monotonic()
 
     def abandon(self) -> None:

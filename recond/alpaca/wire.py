@@ -281,5 +281,5 @@ def _trade_sign(side: str | None) -> int | None:
 
 
 def _shown(value: object) -> str:
-    text = "missing or null" if value is None else ascii(value)
+    text = "nothing (missing or null)" if value is None else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -14,7 +14,10 @@ from decimal import Decimal
 
 # Coins that Alpaca lists against USD; enough to tell BTCUSD from an equity.
 COINS = frozenset(
-    "AAVE AVAX BAT BCH BTC CRV DOGE DOT ETH GRT LINK LTC MKR SHIB SOL SUSHI UNI USDC USDT XRP XTZ YFI".split()
+    # fmt: off
+    ("AAVE", "AVAX", "BAT", "BCH", "BTC", "CRV", "DOGE", "DOT", "ETH", "GRT", "LINK", "LTC", "MKR", "SHIB",
+     "SOL", "SUSHI", "UNI", "USDC", "USDT", "XRP", "XTZ", "YFI")
+    # fmt: on
 )
 
 _OCC = re.compile(r"^([A-Z]{1,6}\d?)(\d{2})(\d{2})(\d{2})([CP])(\d{8})$")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from recond.simulator.assets import Asset, asset_of, default_asset_id
@@ -19,15 +18,10 @@ from recond.simulator.records import (
     ZERO,
     Activity,
     Booking,
-    Execution,
-    Fill,
     Nobody,
     NonTrade,
-    Order,
-    OrderRequest,
     Position,
     RefusedError,
-    TradeUpdate,
     Watcher,
 )
 

@@ -1,0 +1,485 @@
+-- The ledger. `positions` is for everybody to read and write; every other table is recond's and read-only for others.
+--
+-- What other writers must obey is in triggers that RAISE(ABORT): CHECKs, NOT NULLs, foreign keys and unique indexes
+-- yield to a writer's pragmas or to its OR IGNORE / OR REPLACE, RAISE(ABORT) does not. Before SQLite 3.47 its message
+-- must be a literal. AFTER triggers see the row as stored, and can mend it; they run the same whether the writer's
+-- connection has recursive_triggers on or off, because each step does nothing when it has been done.
+--
+-- Quantities and money are decimal text. Times are RFC 3339 UTC text with six decimals.
+
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY NOT NULL,
+    user_id INTEGER NOT NULL,
+    environment TEXT NOT NULL,
+    broker_account_id TEXT UNIQUE,   -- pinned at first contact
+    adopted_at TEXT,                 -- first wholly settled run
+    equity TEXT,                     -- at the last agreement
+    equity_at TEXT
+) STRICT;
+
+CREATE TRIGGER accounts_inserted BEFORE INSERT ON accounts
+WHEN EXISTS (SELECT 1 FROM accounts WHERE name = NEW.name OR broker_account_id = NEW.broker_account_id)
+BEGIN
+    SELECT RAISE(ABORT, 'this account is registered already; accounts come from config.toml, let recond write them');
+END;
+
+CREATE TRIGGER accounts_renamed BEFORE UPDATE OF name ON accounts WHEN NEW.name IS NOT OLD.name
+BEGIN
+    SELECT RAISE(ABORT, 'accounts are not renamed: add the new name to config.toml');
+END;
+
+CREATE TRIGGER accounts_deleted BEFORE DELETE ON accounts
+BEGIN
+    SELECT RAISE(ABORT, 'accounts are not deleted: take it out of config.toml and leave its books');
+END;
+
+CREATE TRIGGER accounts_user_changed AFTER UPDATE OF user_id ON accounts
+BEGIN
+    UPDATE positions SET user_id = NEW.user_id WHERE account = NEW.name AND user_id IS NOT NEW.user_id;
+END;
+
+CREATE TABLE positions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT,                            -- required, as are symbol and quantity
+    user_id INTEGER,                         -- follows the account
+    strategy_id TEXT,                        -- NULL: unattributed
+    symbol TEXT COLLATE NOCASE,              -- as Alpaca's positions have it: AAPL, BRK.B, BTCUSD
+    asset_class TEXT,                        -- NULL: whatever the broker says
+    asset_id TEXT,
+    side TEXT,                               -- long | short, follows the quantity
+    quantity TEXT,                           -- signed
+    quantity_value REAL GENERATED ALWAYS AS (CAST(quantity AS REAL)) VIRTUAL,
+    entry_price TEXT,
+    current_price TEXT,
+    market_value TEXT,
+    unrealized_pl TEXT,
+    unrealized_plpc TEXT,
+    status TEXT DEFAULT 'open',              -- open | closed; closed is the same as quantity 0
+    source TEXT DEFAULT 'platform',          -- platform | reconciliation
+    opened_at TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    closed_at TEXT,
+    close_reason TEXT,
+    last_synced_at TEXT,
+    version INTEGER DEFAULT 0,               -- grows by one with each change of quantity or strategy
+    moved_at TEXT                            -- when it last grew
+) STRICT;
+
+CREATE UNIQUE INDEX positions_open ON positions (account, symbol, coalesce(strategy_id, '')) WHERE status = 'open';
+
+-- One entry for each change of quantity, status or strategy of a row, by anybody: replaying `after - before` per
+-- (account, symbol, strategy_id) gives the positions. A row that changes strategy or symbol makes two entries.
+CREATE TABLE changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    position_id INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    strategy_id TEXT,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    version INTEGER NOT NULL,      -- the row's after this change
+    correction_id INTEGER,         -- NULL: not recond's doing
+    at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX changes_of_position ON changes (position_id);
+
+-- recond writes the correction first and then the row; the journal finds it by the version it will make.
+CREATE TABLE corrections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL,
+    position_id INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    strategy_id TEXT,
+    action TEXT NOT NULL,          -- open | set | close
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    at TEXT NOT NULL,
+    UNIQUE (position_id, version)
+) STRICT;
+
+CREATE INDEX corrections_of_run ON corrections (run_id);
+
+CREATE TRIGGER changes_replaced BEFORE INSERT ON changes WHEN EXISTS (SELECT 1 FROM changes WHERE seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'changes is written by the triggers of positions only, and never rewritten');
+END;
+
+CREATE TRIGGER changes_updated BEFORE UPDATE ON changes
+BEGIN
+    SELECT RAISE(ABORT, 'changes is append-only');
+END;
+
+CREATE TRIGGER changes_deleted BEFORE DELETE ON changes
+BEGIN
+    SELECT RAISE(ABORT, 'changes is append-only');
+END;
+
+CREATE TRIGGER corrections_replaced BEFORE INSERT ON corrections
+WHEN EXISTS (SELECT 1 FROM corrections
+             WHERE id = NEW.id OR (position_id = NEW.position_id AND version = NEW.version))
+BEGIN
+    SELECT RAISE(ABORT, 'corrections is written by recond only, and never rewritten');
+END;
+
+CREATE TRIGGER corrections_updated BEFORE UPDATE ON corrections
+BEGIN
+    SELECT RAISE(ABORT, 'corrections is append-only');
+END;
+
+CREATE TRIGGER corrections_deleted BEFORE DELETE ON corrections
+BEGIN
+    SELECT RAISE(ABORT, 'corrections is append-only');
+END;
+
+-- The open rows as the journal has them. It tells what a row was before, and it still knows the row that an
+-- INSERT OR REPLACE or UPDATE OR REPLACE deleted, which no trigger sees. Internal: written by triggers only.
+CREATE TABLE open_rows (
+    position_id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    strategy_id TEXT,
+    side TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    amount TEXT NOT NULL,          -- quantity without sign of zero, leading and trailing zeros: equal text, equal value
+    version INTEGER NOT NULL,
+    moved_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX open_rows_by_key ON open_rows (account, symbol);
+
+-- Each row of positions in the form in which it is to be stored, and whether it can be.
+CREATE VIEW position_forms AS
+SELECT
+    id,
+    account,
+    CASE
+        WHEN slash < 2 OR quote = '' OR quote GLOB '*[^A-Z0-9]*' THEN name
+        WHEN length(quote) >= 3 THEN substr(name, 1, slash - 1) || 'USD'
+        ELSE substr(name, 1, slash - 1) || '.' || quote
+    END AS symbol,
+    name <> '' AND name NOT GLOB '*[^!-~]*' AND NOT instr(CAST(name AS BLOB), x'00') AS symbol_ok,
+    strategy_id,
+    CASE WHEN closed THEN '0' ELSE plain END AS quantity,
+    CASE
+        WHEN closed THEN '0'
+        WHEN instr(plain, '.') THEN substr('-', 1, negative) || rtrim(rtrim(ltrim(plain, '-0'), '0'), '.')
+        ELSE substr('-', 1, negative) || ltrim(plain, '-0')
+    END AS amount,
+    mantissa GLOB '[0-9]*' AND mantissa GLOB '*[0-9]' AND mantissa NOT GLOB '*[^0-9.]*' AND mantissa NOT GLOB '*.*.*'
+        AND power <> '' AND power NOT GLOB '*[^0-9]*' AND length(plain) <= 40
+        AND NOT instr(CAST(written AS BLOB), x'00') AS quantity_ok,
+    CASE WHEN closed THEN NULL WHEN negative THEN 'short' ELSE 'long' END AS side,
+    closed
+FROM (
+    SELECT
+        *,
+        substr(name, slash + 1) AS quote,
+        status = 'closed' OR ltrim(plain, '-0.') = '' AS closed,
+        plain GLOB '-*' AS negative
+    FROM (
+        SELECT
+            *,
+            instr(name, '/') AS slash,
+            CASE WHEN e THEN substr(body, 1, e - 1) ELSE body END AS mantissa,
+            CASE WHEN e THEN substr(body, e + 1 + (substr(body, e + 1, 1) IN ('+', '-'))) ELSE '0' END AS power,
+            CASE WHEN e THEN printf('%.9f', CAST(written AS REAL)) ELSE written END AS plain
+        FROM (
+            SELECT
+                *,
+                substr(written, 1 + (written GLOB '-*')) AS body,
+                instr(lower(substr(written, 1 + (written GLOB '-*'))), 'e') AS e
+            FROM (
+                SELECT
+                    id, account, strategy_id, status,
+                    quantity AS written,
+                    upper(trim(symbol, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32))) AS name
+                FROM positions
+            )
+        )
+    )
+);
+
+-- What the journal does not have yet; empty between statements.
+CREATE VIEW unjournalled AS
+SELECT
+    o.position_id, f.account, o.symbol, o.strategy_id, o.quantity AS before,
+    CASE WHEN (f.symbol, f.strategy_id) IS (o.symbol, o.strategy_id) THEN f.quantity ELSE '0' END AS after,
+    o.version + 1 AS version
+FROM open_rows AS o JOIN position_forms AS f ON f.id = o.position_id
+WHERE (f.symbol, f.strategy_id, f.amount) IS NOT (o.symbol, o.strategy_id, o.amount)
+UNION ALL
+SELECT o.position_id, f.account, f.symbol, f.strategy_id, '0', f.quantity, o.version + 1
+FROM open_rows AS o JOIN position_forms AS f ON f.id = o.position_id
+WHERE (f.symbol, f.strategy_id) IS NOT (o.symbol, o.strategy_id) AND f.amount <> '0';
+
+CREATE TRIGGER positions_deleted BEFORE DELETE ON positions
+BEGIN
+    SELECT RAISE(ABORT, 'positions are not deleted: UPDATE the row and SET quantity = ''0'', which closes it');
+END;
+
+-- Not "OF id": that misses SET rowid.
+CREATE TRIGGER positions_renumbered BEFORE UPDATE ON positions WHEN NEW.id IS NOT OLD.id
+BEGIN
+    SELECT RAISE(ABORT, 'the id of a position never changes');
+END;
+
+CREATE TRIGGER positions_inserted AFTER INSERT ON positions
+BEGIN
+    SELECT CASE
+        WHEN EXISTS (SELECT 1 FROM open_rows WHERE position_id = NEW.id)
+            OR EXISTS (SELECT 1 FROM changes WHERE position_id = NEW.id)
+        THEN RAISE(ABORT, 'a row with this id exists: leave id out to open a row, use UPDATE to change one')
+        WHEN NEW.id NOT BETWEEN 1 AND 281474976710656
+        THEN RAISE(ABORT, 'leave id out: SQLite numbers the rows')
+        WHEN NEW.account IS NULL OR NEW.account NOT IN (SELECT name FROM accounts)
+        THEN RAISE(ABORT, 'unknown account: `SELECT name FROM accounts` lists them, config.toml defines them')
+        WHEN NEW.asset_class NOT IN ('us_equity', 'us_option', 'crypto')
+            AND NOT EXISTS (SELECT 1 FROM corrections WHERE position_id = NEW.id)
+        THEN RAISE(ABORT, 'asset_class is us_equity, us_option or crypto: leave it out if in doubt')
+        WHEN NEW.opened_at IS NULL OR NEW.opened_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9]*Z'
+        THEN RAISE(ABORT, 'opened_at is UTC text such as 2026-01-02T03:04:05Z: leave it out for now')
+    END;
+    INSERT INTO open_rows (position_id, account, symbol, strategy_id, side, quantity, amount, version, moved_at)
+    SELECT id, account, coalesce(symbol, ''), strategy_id, coalesce(side, 'long'), '0', '0', 0, NEW.opened_at
+    FROM position_forms WHERE id = NEW.id;
+    UPDATE positions SET version = 0 WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER positions_updated
+AFTER UPDATE OF account, user_id, strategy_id, symbol, side, quantity, status, source, opened_at, closed_at, version,
+    moved_at ON positions
+BEGIN
+    SELECT CASE
+        WHEN f.quantity_ok IS NOT 1
+        THEN RAISE(ABORT, 'quantity is decimal text such as ''10'', ''-2.5'' or ''0.000000001'', at most 40 characters')
+        WHEN f.symbol_ok IS NOT 1
+        THEN RAISE(ABORT, 'symbol is text without blanks such as AAPL, BRK.B or BTCUSD')
+        WHEN NEW.strategy_id IS NOT NULL AND (trim(NEW.strategy_id) = '' OR NEW.strategy_id GLOB '*[^ -~]*'
+            OR instr(CAST(NEW.strategy_id AS BLOB), x'00'))
+        THEN RAISE(ABORT, 'strategy_id is printable ASCII text, or NULL for a position that no strategy owns')
+        WHEN NEW.status IS NULL OR NEW.status NOT IN ('open', 'closed')
+        THEN RAISE(ABORT, 'status is open or closed')
+        WHEN NEW.source IS NULL OR NEW.source NOT IN ('platform', 'reconciliation')
+        THEN RAISE(ABORT, 'source is platform, which is also the default; reconciliation is for recond')
+        WHEN (NEW.account, NEW.opened_at) IS NOT (OLD.account, OLD.opened_at)
+        THEN RAISE(ABORT, 'account and opened_at of a position never change: close the row and INSERT another')
+        WHEN o.position_id IS NULL AND (NOT f.closed
+            OR (NEW.strategy_id, NEW.symbol, NEW.side, NEW.status, NEW.closed_at, NEW.version, NEW.moved_at)
+            IS NOT (OLD.strategy_id, OLD.symbol, OLD.side, OLD.status, OLD.closed_at, OLD.version, OLD.moved_at))
+        THEN RAISE(ABORT, 'this position is closed and stays as it is: INSERT a row to open another')
+        WHEN o.symbol <> f.symbol
+            AND NOT EXISTS (SELECT 1 FROM corrections WHERE position_id = NEW.id AND version = o.version + 1)
+        THEN RAISE(ABORT, 'the symbol of a position does not change: close the row and INSERT another')
+        WHEN NOT f.closed AND EXISTS (
+            SELECT 1 FROM open_rows AS other
+            WHERE other.account = f.account AND other.symbol = f.symbol AND other.strategy_id IS f.strategy_id
+                AND other.position_id <> NEW.id)
+        THEN RAISE(ABORT, 'this account, symbol and strategy_id have an open row: UPDATE it instead of replacing it, and
+ write its symbol as that row has it, BTCUSD and not BTC/USD, BRK.B and not BRK/B')
+    END
+    FROM position_forms AS f LEFT JOIN open_rows AS o ON o.position_id = f.id
+    WHERE f.id = NEW.id;
+
+    INSERT INTO changes (position_id, account, symbol, strategy_id, before, after, version, correction_id, at)
+    SELECT
+        u.position_id, u.account, u.symbol, u.strategy_id, u.before, u.after, u.version, c.id,
+        coalesce(c.at, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+    FROM unjournalled AS u LEFT JOIN corrections AS c ON c.position_id = u.position_id AND c.version = u.version
+    WHERE u.position_id = NEW.id;
+
+    UPDATE open_rows SET (symbol, strategy_id, side, quantity, amount, version, moved_at) = (
+        SELECT f.symbol, f.strategy_id, coalesce(f.side, open_rows.side), f.quantity, f.amount, c.version, c.at
+        FROM position_forms AS f JOIN changes AS c ON c.position_id = f.id
+        WHERE f.id = NEW.id ORDER BY c.seq DESC LIMIT 1)
+    WHERE position_id = NEW.id AND EXISTS (SELECT 1 FROM unjournalled WHERE position_id = NEW.id);
+
+    UPDATE positions SET
+        symbol = n.symbol, quantity = n.quantity, user_id = n.user_id, side = n.side, status = n.status,
+        closed_at = n.closed_at, close_reason = n.close_reason, version = n.version, moved_at = n.moved_at
+    FROM (
+        SELECT
+            f.id, f.symbol, f.quantity, a.user_id,
+            coalesce(o.side, NEW.side) AS side,
+            iif(f.closed, 'closed', 'open') AS status,
+            iif(f.closed, coalesce(NEW.closed_at, o.moved_at), NULL) AS closed_at,
+            iif(f.closed, coalesce(NEW.close_reason, 'platform'), NEW.close_reason) AS close_reason,
+            coalesce(o.version, NEW.version) AS version,
+            coalesce(o.moved_at, NEW.moved_at) AS moved_at
+        FROM position_forms AS f JOIN accounts AS a ON a.name = f.account
+            LEFT JOIN open_rows AS o ON o.position_id = f.id
+        WHERE f.id = NEW.id
+    ) AS n
+    WHERE positions.id = NEW.id AND (
+        positions.symbol COLLATE BINARY IS NOT n.symbol
+        OR (positions.quantity, positions.user_id, positions.side, positions.status, positions.closed_at,
+            positions.close_reason, positions.version, positions.moved_at)
+        IS NOT (n.quantity, n.user_id, n.side, n.status, n.closed_at, n.close_reason, n.version, n.moved_at));
+
+    DELETE FROM open_rows
+    WHERE position_id = NEW.id AND EXISTS (SELECT 1 FROM position_forms WHERE id = NEW.id AND closed);
+END;
+
+CREATE TRIGGER open_rows_inserted BEFORE INSERT ON open_rows
+WHEN NEW.version <> 0 OR NEW.amount <> '0' OR EXISTS (SELECT 1 FROM open_rows WHERE position_id = NEW.position_id)
+    OR NOT EXISTS (SELECT 1 FROM positions WHERE id = NEW.position_id)
+BEGIN
+    SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
+END;
+
+CREATE TRIGGER open_rows_updated BEFORE UPDATE ON open_rows
+WHEN NEW.position_id <> OLD.position_id
+    OR NOT EXISTS (SELECT 1 FROM unjournalled WHERE position_id = OLD.position_id)
+BEGIN
+    SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
+END;
+
+CREATE TRIGGER open_rows_deleted BEFORE DELETE ON open_rows
+WHEN EXISTS (SELECT 1 FROM positions WHERE id = OLD.position_id AND status = 'open')
+BEGIN
+    SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
+END;
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    user_id INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,       -- of the process that made it
+    trigger TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT NOT NULL,
+    duration_s REAL NOT NULL,
+    status TEXT NOT NULL,            -- success | partial | failed
+    broker_positions INTEGER,        -- NULL: could not be read
+    db_positions INTEGER,
+    synced INTEGER NOT NULL,
+    added INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    conflicts INTEGER NOT NULL,      -- seen in this run, resolved by it or not
+    holds INTEGER NOT NULL,          -- open after this run
+    pending INTEGER NOT NULL,
+    unknown INTEGER NOT NULL,        -- rows that could not be read
+    total_value TEXT,
+    error TEXT,
+    hint TEXT
+) STRICT;
+
+CREATE INDEX runs_of_account ON runs (account);
+
+CREATE TABLE drifts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    kind TEXT NOT NULL,              -- missing_in_ledger | missing_at_broker | quantity
+    cause TEXT NOT NULL,
+    broker_quantity TEXT NOT NULL,
+    ledger_quantity TEXT NOT NULL,
+    resolution TEXT NOT NULL,        -- use_broker | manual | use_db
+    explanation TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX drifts_of_run ON drifts (run_id);
+
+CREATE TABLE conflicts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    explanation TEXT NOT NULL,
+    broker_quantity TEXT NOT NULL,
+    ledger_quantity TEXT NOT NULL,
+    broker_value TEXT,
+    ledger_value TEXT,
+    resolution TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    last_seen_at TEXT NOT NULL,
+    sightings INTEGER NOT NULL,
+    resolved_at TEXT,                -- NULL: open
+    resolved_by TEXT,
+    note TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX conflicts_open ON conflicts (account, asset_class, symbol, kind) WHERE resolved_at IS NULL;
+
+CREATE TRIGGER conflicts_deleted BEFORE DELETE ON conflicts WHEN OLD.resolved_at IS NULL
+BEGIN
+    SELECT RAISE(ABORT, 'an open conflict is not deleted: resolve it with `recond resolve`');
+END;
+
+CREATE TABLE holds (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    broker_quantity TEXT NOT NULL,
+    ledger_quantity TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    ended_at TEXT,                   -- NULL: open
+    ended_by TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX holds_open ON holds (account, asset_class, symbol) WHERE ended_at IS NULL;
+
+CREATE TRIGGER holds_deleted BEFORE DELETE ON holds WHEN OLD.ended_at IS NULL
+BEGIN
+    SELECT RAISE(ABORT, 'an open hold is not deleted: accept it with `recond accept`');
+END;
+
+-- Both sides of an instrument at its last settled verdict.
+CREATE TABLE baselines (
+    account TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    broker_quantity TEXT NOT NULL,
+    ledger_quantity TEXT NOT NULL,
+    cost_basis TEXT,
+    at TEXT NOT NULL,
+    PRIMARY KEY (account, asset_class, symbol)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE activities (
+    account TEXT NOT NULL,
+    id TEXT NOT NULL,                -- Alpaca's
+    type TEXT NOT NULL,
+    sub_type TEXT,
+    symbol TEXT,
+    quantity TEXT,
+    price TEXT,
+    at TEXT,
+    order_id TEXT,
+    side TEXT,
+    cum_qty TEXT,
+    group_id TEXT,
+    net_amount TEXT,
+    status TEXT,
+    explains INTEGER,                -- the correction that this activity explains
+    PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
+
+-- Fills known from the stream or the activities, each once. `covered_by` is the correction whose quantity has it.
+CREATE TABLE executions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    execution_id TEXT,               -- NULL: known from the activities only
+    order_id TEXT NOT NULL,
+    cum_qty TEXT,
+    symbol TEXT NOT NULL,
+    strategy_id TEXT,
+    quantity TEXT NOT NULL,          -- signed
+    price TEXT,
+    position_qty TEXT,
+    at TEXT NOT NULL,                -- the broker's time
+    covered_by INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX executions_by_id ON executions (account, execution_id);
+CREATE INDEX executions_by_order ON executions (account, order_id);
+CREATE INDEX executions_by_time ON executions (account, at);

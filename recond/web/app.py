@@ -1,0 +1,55 @@
+"""The application: every path behind the guard, and the document that describes them.
+
+Owns how the parts are put together, and the OpenAPI document.
+May not answer anything itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+import recond
+from recond.web import answers, known, listings, reconcile
+from recond.web.guard import OPEN_PATHS, Guard
+from recond.web.shapes import Problem
+from recond.web.site import Site
+
+
+def application(site: Site, *, hosts: frozenset[str], token: str | None) -> FastAPI:
+    """The ASGI application; `hosts` are the only ones it answers for."""
+    app = _Described(
+        title="recond",
+        version=recond.__version__,
+        summary="Keeps a trading platform's position ledger true to what its Alpaca account really holds.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": {"model": Problem, "description": "Any error."}},
+    )
+    # Paths with a name come before those with a number in the same place.
+    for part in (reconcile, known, listings):
+        app.include_router(part.router(site))
+    answers.install(app)
+    app.add_middleware(Guard, hosts=hosts, token=token)
+    return app
+
+
+class _Described(FastAPI):
+    """FastAPI, but its document says what errors are sent as, and how to show the token."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document; made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    content = operation["responses"]["default"]["content"]
+                    schema = next(iter(content.values()))
+                    operation["responses"]["default"]["content"] = {"application/problem+json": schema}
+                    operation["security"] = [{}] if path in OPEN_PATHS else [{}, {"token": []}]
+            schemes = document["components"].setdefault("securitySchemes", {})
+            schemes["token"] = {"type": "http", "scheme": "bearer", "description": "Needed when one is set."}
+        return super().openapi()

@@ -1,0 +1,155 @@
+"""The paths that list what the ledger holds, page by page.
+
+Owns which columns can be asked for, and the form of a page.
+May not contain SQL, or change anything.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from recond.core.model import Cause, Kind, Resolution, RunStatus
+from recond.core.symbols import canonical_symbol
+from recond.ports import Collection
+from recond.ports import Query as LedgerQuery
+from recond.web import views
+from recond.web.answers import ExactJson, Refused
+from recond.web.asked import Asked
+from recond.web.shapes import ConflictRow, CorrectionRow, HoldRow, Listing, PositionRow, RunDetail, RunRow
+from recond.web.site import Site
+
+MAX_LIMIT = 1000
+_MAX_ID = 2**63 - 1
+Id = Annotated[int, Path(ge=1, le=_MAX_ID)]
+
+
+class Paging(Asked):
+    """Which part of the rows. Every further field is a column and the value that it must have."""
+
+    account: str | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 100
+    offset: Annotated[int, Field(ge=0, le=_MAX_ID)] = 0
+
+    def filters(self) -> dict[str, str | int]:
+        """Column → value, of those that were given. Raises `Refused` (422) for what cannot be a symbol."""
+        given = self.model_dump(exclude_none=True, exclude=set(Paging.model_fields))
+        if "symbol" in given:
+            try:
+                given["symbol"] = canonical_symbol(given["symbol"])
+            except ValueError as error:
+                raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        return given
+
+
+class Positions(Paging):
+    """Which positions."""
+
+    user_id: int | None = None
+    symbol: str | None = None
+    strategy_id: str | None = None
+    status: Literal["open", "closed"] | None = None
+    source: Literal["platform", "reconciliation"] | None = None
+
+
+class Runs(Paging):
+    """Which passes."""
+
+    status: RunStatus | None = None
+
+
+class Conflicts(Paging):
+    """Which conflicts."""
+
+    symbol: str | None = None
+    kind: Kind | None = None
+    cause: Cause | None = None
+    resolution: Resolution | None = None
+
+
+class Corrections(Paging):
+    """Which corrections."""
+
+    run_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
+    symbol: str | None = None
+    strategy_id: str | None = None
+    cause: Cause | None = None
+
+
+class Holds(Paging):
+    """Which holds."""
+
+    symbol: str | None = None
+
+
+def router(site: Site) -> APIRouter:
+    """The paths."""
+    paths = APIRouter()
+
+    async def listing(collection: Collection, asked: Paging, request: Request) -> Response:
+        page = await site.ledger.list(
+            LedgerQuery(collection, asked.account, filters=asked.filters(), limit=asked.limit, offset=asked.offset)
+        )
+        after = asked.offset + len(page.rows)
+        following = request.url.include_query_params(offset=after)
+        return ExactJson(
+            {
+                "items": views.rows(page),
+                "total": page.total,
+                "limit": asked.limit,
+                "offset": asked.offset,
+                "next": f"{following.path}?{following.query}" if page.rows and after < page.total else None,
+            }
+        )
+
+    async def single(collection: Collection, number: int) -> dict[str, Any]:
+        page = await site.ledger.list(LedgerQuery(collection, id=number, limit=1))
+        if not page.rows:
+            raise Refused(HTTPStatus.NOT_FOUND, f"there is no {collection.removesuffix('s')} {number}")
+        return views.rows(page)[0]
+
+    async def of_run(collection: Collection, run_id: int) -> list[dict[str, object]]:
+        return views.rows(await site.ledger.list(LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)))
+
+    @paths.get("/api/positions", response_model=Listing[PositionRow])
+    async def positions(asked: Annotated[Positions, Query()], request: Request) -> Response:
+        """The rows of the platform's book, by symbol, strategy and id."""
+        return await listing(Collection.POSITIONS, asked, request)
+
+    @paths.get("/api/runs", response_model=Listing[RunRow])
+    async def runs(asked: Annotated[Runs, Query()], request: Request) -> Response:
+        """The recorded passes, newest first."""
+        return await listing(Collection.RUNS, asked, request)
+
+    @paths.get("/api/runs/{id}", response_model=RunDetail)
+    async def run(id: Id) -> Response:  # noqa: A002 - the name in the path
+        """One recorded pass, with the differences it confirmed and what it changed."""
+        row = await single(Collection.RUNS, id)
+        row["drifts"] = await of_run(Collection.DRIFTS, id)
+        row["corrections"] = await of_run(Collection.CORRECTIONS, id)
+        return ExactJson(row)
+
+    @paths.get("/api/conflicts", response_model=Listing[ConflictRow])
+    async def conflicts(asked: Annotated[Conflicts, Query()], request: Request) -> Response:
+        """The recorded conflicts, newest first."""
+        return await listing(Collection.CONFLICTS, asked, request)
+
+    @paths.get("/api/conflicts/{id}", response_model=ConflictRow)
+    async def conflict(id: Id) -> Response:  # noqa: A002 - the name in the path
+        """One conflict."""
+        return ExactJson(await single(Collection.CONFLICTS, id))
+
+    @paths.get("/api/corrections", response_model=Listing[CorrectionRow])
+    async def corrections(asked: Annotated[Corrections, Query()], request: Request) -> Response:
+        """What recond changed in the ledger, newest first."""
+        return await listing(Collection.CORRECTIONS, asked, request)
+
+    @paths.get("/api/holds", response_model=Listing[HoldRow])
+    async def holds(asked: Annotated[Holds, Query()], request: Request) -> Response:
+        """What was held until more is known, newest first."""
+        return await listing(Collection.HOLDS, asked, request)
+
+    return paths

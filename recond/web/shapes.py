@@ -1,0 +1,365 @@
+"""The answers as types: every field of every JSON answer, from which the OpenAPI document is made.
+
+Owns the names on the wire (camelCase of the names here) and what they mean.
+May not decide anything, or turn a quantity or an amount into a float.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from recond.core.gate import GateState
+from recond.core.model import Cause, Kind, Resolution, RunStatus
+
+Number = Annotated[Decimal, WithJsonSchema({"type": "number"})]
+Environment = Literal["paper", "live"]
+
+
+class Shape(BaseModel):
+    """What all answers have in common."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Problem(Shape):
+    """An error, as problem details (RFC 9457, `application/problem+json`)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    """What was wrong, in a sentence."""
+    hint: str = ""
+    """What can be done about it."""
+    errors: tuple[str, ...] = ()
+    """Each fault of the request on its own, when there can be several."""
+
+
+class Fault(Shape):
+    """Why a pass failed."""
+
+    message: str
+    hint: str
+
+
+class ConflictView(Shape):
+    """A confirmed difference of quantity, or any that stays unresolved."""
+
+    id: int | None
+    """The ledger's number of it; null while it could not be recorded."""
+    symbol: str
+    asset_class: str
+    kind: Kind
+    cause: Cause
+    explanation: str
+    broker_qty: Number
+    """Signed: a short position is negative."""
+    db_qty: Number
+    """The ledger's quantity before the resolution, summed over strategies, signed."""
+    broker_value: Number | None
+    db_value: Number | None
+    resolution: Resolution
+    resolved: bool
+    opened_at: datetime
+    last_seen_at: datetime
+    sightings: int
+    resolved_at: datetime | None
+    resolved_by: str | None
+    note: str | None
+
+
+class HoldView(Shape):
+    """Something confirmed that is not acted on without more proof."""
+
+    id: int | None
+    symbol: str
+    asset_class: str
+    reason: str
+    broker_qty: Number
+    db_qty: Number
+    opened_at: datetime
+
+
+class PendingView(Shape):
+    """A difference that cannot be judged yet."""
+
+    symbol: str
+    asset_class: str
+    kind: Kind
+    broker_qty: Number
+    db_qty: Number
+    why: str
+    in_motion: bool
+    """True when the difference is certain, though the position does not rest."""
+    age_ms: int
+    recheck_in_ms: int
+    """0 when it is due."""
+
+
+class UnreadableView(Shape):
+    """A row of either side that could not be understood; symbol is null when not even that was readable."""
+
+    symbol: str | None
+    problem: str
+
+
+class Reconciliation(Shape):
+    """The result of a forced pass, of all the passes that a request took, or of the last pass."""
+
+    timestamp: datetime
+    """When the last of the passes ended."""
+    status: RunStatus
+    """failed: a side could not be read or the result not be written; success: everything agrees or was judged,
+    without conflict, pending, unreadable row or hold; partial: all else."""
+    broker_positions: int | None
+    db_positions: int | None
+    synced: int
+    added: int
+    removed: int
+    conflicts: tuple[ConflictView, ...]
+    """Those seen by these passes, resolved or not, and those that were open before and still are."""
+    total_value: Number | None
+    run_id: int
+    account: str
+    user_id: int
+    skipped: bool
+    """True when no pass was made, since the last success is younger than the interval."""
+    passes: int
+    trigger: str
+    pending: tuple[PendingView, ...]
+    unreadable: tuple[UnreadableView, ...]
+    holds: tuple[HoldView, ...]
+    error: Fault | None
+    duration_ms: int
+    """Of the last pass."""
+    recorded: bool
+    """False while the ledger could not take the run; it is recorded later."""
+
+
+class GateReasonView(Shape):
+    """One reason against trading; symbol is null when it concerns the whole account."""
+
+    account: str
+    symbol: str | None
+    state: GateState
+    code: str
+    text: str
+
+
+class GateView(Shape):
+    """May the bot trade. Only `clear` lets it."""
+
+    state: GateState
+    account: str | None
+    """Null when all accounts were asked for: then the state is the worst of them."""
+    symbol: str | None
+    reasons: tuple[GateReasonView, ...]
+    timestamp: datetime
+
+
+class BrokerAccountView(Shape):
+    """The account as the broker told it last."""
+
+    id: str
+    status: str
+    number: str | None
+    currency: str | None
+    equity: Number | None
+    cash: Number | None
+    long_market_value: Number | None
+    short_market_value: Number | None
+    trading_blocked: bool | None
+    account_blocked: bool | None
+
+
+class AccountView(Shape):
+    """One account as known now."""
+
+    account: str
+    user_id: int
+    environment: Environment
+    last_run: Reconciliation | None
+    last_success: datetime | None
+    """When the last pass ended that did not fail; null before the first since recond started."""
+    last_success_age_ms: int | None
+    stream: str
+    gate: GateView
+    open_conflicts: tuple[ConflictView, ...]
+    holds: tuple[HoldView, ...]
+    pending: tuple[PendingView, ...]
+    broker_account: BrokerAccountView | None
+
+
+class StatusView(Shape):
+    """All that is known now, from memory."""
+
+    timestamp: datetime
+    version: str
+    interval: int
+    """Milliseconds between timed passes."""
+    last_run: Reconciliation | None
+    """The most recent pass of the accounts shown; null before the first."""
+    accounts: tuple[AccountView, ...]
+    warnings: tuple[str, ...]
+
+
+class Health(Shape):
+    """The process is alive and its event loop turns."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Shape):
+    """Whether every account is being reconciled, and for those that are not, why."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+class Row(Shape):
+    """A row of the ledger under the ledger's column names; columns may be added, none is taken away."""
+
+    model_config = ConfigDict(extra="allow", validate_by_alias=True)
+
+
+class PositionRow(Row):
+    """One row of the platform's book."""
+
+    id: int
+    account: str
+    user_id: int
+    strategy_id: str | None
+    symbol: str
+    asset_class: str | None
+    asset_id: str | None
+    side: Literal["long", "short"]
+    quantity: Number
+    entry_price: Number | None
+    current_price: Number | None
+    market_value: Number | None
+    unrealized_pl: Number | None
+    unrealized_plpc: Number | None
+    status: Literal["open", "closed"]
+    source: Literal["platform", "reconciliation"]
+    opened_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+    last_synced_at: datetime | None
+    version: int
+    moved_at: datetime
+
+
+class RunRow(Row):
+    """One recorded pass."""
+
+    id: int
+    account: str
+    trigger: str
+    started_at: datetime
+    finished_at: datetime
+    status: RunStatus
+    broker_positions: int | None
+    db_positions: int | None
+    synced: int
+    added: int
+    removed: int
+    conflicts: int
+    pending: int
+    error: str | None
+
+
+class ConflictRow(Row):
+    """One recorded conflict."""
+
+    id: int
+    account: str
+    symbol: str
+    kind: Kind
+    cause: Cause
+    broker_quantity: Number
+    ledger_quantity: Number
+    resolution: Resolution
+    opened_at: datetime
+    last_seen_at: datetime
+    sightings: int
+    resolved_at: datetime | None
+    resolved_by: str | None
+    note: str | None
+
+
+class CorrectionRow(Row):
+    """One change that recond made to one row of the ledger."""
+
+    id: int
+    run_id: int
+    position_id: int
+    account: str
+    symbol: str
+    strategy_id: str | None
+    before: Number
+    after: Number
+    cause: Cause
+    at: datetime
+
+
+class HoldRow(Row):
+    """One recorded hold."""
+
+    id: int
+    account: str
+    symbol: str
+    reason: str
+    broker_quantity: Number
+    ledger_quantity: Number
+    opened_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+class DriftRow(Row):
+    """One confirmed difference of one pass."""
+
+    run_id: int
+    account: str
+    symbol: str
+    asset_class: str
+    kind: Kind
+    cause: Cause
+    broker_quantity: Number
+    ledger_quantity: Number
+    explanation: str
+
+
+class RunDetail(RunRow):
+    """One recorded pass with what it found and changed, the first thousand of each."""
+
+    drifts: tuple[DriftRow, ...]
+    corrections: tuple[CorrectionRow, ...]
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Listing(Shape, Generic[R]):
+    """A page of rows, newest first (positions: by symbol)."""
+
+    items: tuple[R, ...]
+    total: int
+    """How many rows match, on all pages."""
+    limit: int
+    offset: int
+    next: str | None
+    """The path of the next page; null on the last."""

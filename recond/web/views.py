@@ -1,0 +1,215 @@
+"""From a run, a gate or the status to the shapes of the answers.
+
+Owns what of them is shown, and how several passes add up to one answer.
+May not ask anybody: the wall time and the moment on the monotonic clock are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pydantic.alias_generators import to_camel
+
+import recond
+from recond.core.gate import Gate, GateState
+from recond.core.model import Conflict, Hold, Instrument, Kind, Pending, Run, RunStatus
+from recond.ports import Page
+from recond.status import AccountStatus, Status
+from recond.web.shapes import (
+    AccountView,
+    BrokerAccountView,
+    ConflictView,
+    Environment,
+    Fault,
+    GateReasonView,
+    GateView,
+    HoldView,
+    PendingView,
+    Reconciliation,
+    StatusView,
+    UnreadableView,
+)
+
+_SEVERITY = (GateState.CLEAR, GateState.UNKNOWN, GateState.BLOCKED)
+
+
+def reconciliation(runs: Sequence[Run], now_s: float, *, skipped: bool = False) -> Reconciliation:
+    """What the passes of one account came to together; `runs` is not empty, the oldest first.
+
+    Opened and closed positions and conflicts are those of all passes, everything else is the last one's.
+    """
+    last = runs[-1]
+    conflicts = _conflicts(runs)
+    # A conflict that an early pass resolved is one that the answer shows, so the answer is not a plain success.
+    status = RunStatus.PARTIAL if conflicts and last.status is RunStatus.SUCCESS else last.status
+    return Reconciliation(
+        timestamp=last.finished_at,
+        status=status,
+        broker_positions=last.broker_positions,
+        db_positions=last.db_positions,
+        synced=last.synced,
+        added=sum(run.added for run in runs),
+        removed=sum(run.removed for run in runs),
+        conflicts=tuple(map(conflict, conflicts)),
+        total_value=last.total_value,
+        run_id=last.id,
+        account=last.account,
+        user_id=last.user_id,
+        skipped=skipped,
+        passes=len(runs),
+        trigger=last.trigger,
+        pending=tuple(pending(entry, now_s) for entry in last.pending),
+        unreadable=tuple(UnreadableView(symbol=row.symbol, problem=row.problem) for row in last.unknown),
+        holds=tuple(map(hold, last.open_holds)),
+        error=Fault(message=last.error.message, hint=last.error.hint) if last.error else None,
+        duration_ms=round(last.duration_s * 1000),
+        recorded=last.recorded,
+    )
+
+
+def _conflicts(runs: Sequence[Run]) -> tuple[Conflict, ...]:
+    """Each conflict of the passes once, as the latest of them left it."""
+    latest: dict[tuple[Instrument, Kind], Conflict] = {}
+    for run in runs:
+        ended = {(c.instrument, c.kind): c for c in run.ended_conflicts}
+        latest.update({key: c for key, c in ended.items() if key in latest})
+        latest.update({(c.instrument, c.kind): c for c in (*run.carried_conflicts, *run.conflicts)})
+    return tuple(latest.values())
+
+
+def conflict(value: Conflict) -> ConflictView:
+    """One conflict."""
+    return ConflictView(
+        id=value.id,
+        symbol=value.instrument.symbol,
+        asset_class=value.instrument.asset_class,
+        kind=value.kind,
+        cause=value.cause,
+        explanation=value.explanation,
+        broker_qty=value.broker_quantity,
+        db_qty=value.ledger_quantity,
+        broker_value=value.broker_value,
+        db_value=value.ledger_value,
+        resolution=value.resolution,
+        resolved=value.resolved,
+        opened_at=value.opened_at,
+        last_seen_at=value.last_seen_at,
+        sightings=value.sightings,
+        resolved_at=value.resolved_at,
+        resolved_by=value.resolved_by,
+        note=value.note,
+    )
+
+
+def hold(value: Hold) -> HoldView:
+    """One open hold."""
+    return HoldView(
+        id=value.id,
+        symbol=value.instrument.symbol,
+        asset_class=value.instrument.asset_class,
+        reason=value.reason,
+        broker_qty=value.broker_quantity,
+        db_qty=value.ledger_quantity,
+        opened_at=value.opened_at,
+    )
+
+
+def pending(value: Pending, now_s: float) -> PendingView:
+    """One pending difference, its moments as distances from `now_s`."""
+    return PendingView(
+        symbol=value.instrument.symbol,
+        asset_class=value.instrument.asset_class,
+        kind=value.kind,
+        broker_qty=value.broker,
+        db_qty=value.ledger,
+        why=value.why,
+        in_motion=value.in_motion,
+        age_ms=max(0, round((now_s - value.since_s) * 1000)),
+        recheck_in_ms=max(0, round((value.due_s - now_s) * 1000)),
+    )
+
+
+def gate(gates: Mapping[str, Sequence[Gate]], now: datetime, *, account: str | None, symbol: str | None) -> GateView:
+    """The worst of the gates of each account, with every reason once."""
+    reasons = {
+        GateReasonView(account=name, symbol=reason.symbol, state=reason.state, code=reason.code, text=reason.text): None
+        for name, its in gates.items()
+        for value in its
+        for reason in value.reasons
+    }
+    states = [value.state for its in gates.values() for value in its]
+    worst = max(states, key=_SEVERITY.index, default=GateState.UNKNOWN)
+    return GateView(state=worst, account=account, symbol=symbol, reasons=tuple(reasons), timestamp=now)
+
+
+def status(known: Status, names: Sequence[str], now: datetime, now_s: float) -> StatusView:
+    """The named accounts as known now."""
+    runs = [run for name in names if (run := known.accounts[name].last_run) is not None]
+    latest = max(runs, key=lambda run: run.finished_at, default=None)
+    return StatusView(
+        timestamp=now,
+        version=recond.__version__,
+        interval=round(known.interval_s * 1000),
+        last_run=None if latest is None else reconciliation([latest], now_s),
+        accounts=tuple(_account(known, known.accounts[name], now, now_s) for name in names),
+        warnings=known.warnings,
+    )
+
+
+def _account(known: Status, account: AccountStatus, now: datetime, now_s: float) -> AccountView:
+    run, success = account.last_run, account.last_success
+    shown = None if run is None else reconciliation([run], now_s)
+    age_s = known.success_age_s(account.name)
+    environment: Environment = "live" if account.environment == "live" else "paper"
+    return AccountView(
+        account=account.name,
+        user_id=account.user_id,
+        environment=environment,
+        last_run=shown,
+        last_success=None if success is None else success.finished_at,
+        last_success_age_ms=None if age_s is None else round(age_s * 1000),
+        stream=account.stream,
+        gate=gate({account.name: [known.gate(account.name)]}, now, account=account.name, symbol=None),
+        open_conflicts=() if run is None else tuple(map(conflict, run.open_conflicts)),
+        holds=() if shown is None else shown.holds,
+        pending=() if shown is None else shown.pending,
+        broker_account=_broker_account(run) or _broker_account(success),
+    )
+
+
+def _broker_account(run: Run | None) -> BrokerAccountView | None:
+    if run is None or run.account_state is None:
+        return None
+    state = run.account_state
+    return BrokerAccountView(
+        id=state.id,
+        status=state.status,
+        number=state.number,
+        currency=state.currency,
+        equity=state.equity,
+        cash=state.cash,
+        long_market_value=state.long_market_value,
+        short_market_value=state.short_market_value,
+        trading_blocked=state.trading_blocked,
+        account_blocked=state.account_blocked,
+    )
+
+
+def readiness(known: Status, max_age_s: float) -> tuple[str, ...]:
+    """What speaks against being ready: each account without a success, or with one older than `max_age_s`."""
+    reasons = []
+    for name, account in known.accounts.items():
+        age_s = known.success_age_s(name)
+        if age_s is None:
+            error = account.last_run.error if account.last_run else None
+            reasons.append(f"{name}: no pass has succeeded yet{f': {error.message}' if error else ''}")
+        elif age_s > max_age_s:
+            reasons.append(f"{name}: the last success is {age_s:.0f} s old, more than {max_age_s:.0f} s")
+    return tuple(reasons)
+
+
+def rows(page: Page) -> list[dict[str, object]]:
+    """The rows of a page under camelCase names."""
+    names = {column: to_camel(column) for row in page.rows[:1] for column in row}
+    return [{names[column]: value for column, value in row.items()} for row in page.rows]
