@@ -1,4 +1,4 @@
-"""The two ports, the observer, and the errors they may raise.
+"""The ports, the observer, and the errors they may raise.
 
 Owns the contracts between the pass and the outside world; every adapter is tested against them.
 May not contain behaviour, know an adapter, or let a library's error through: adapters chain those.
@@ -6,13 +6,14 @@ May not contain behaviour, know an adapter, or let a library's error through: ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.model import AccountState, Activities, Holdings, LedgerReading, Order, Record, Run
+from recond.core.model import AccountState, Activities, Execution, Holdings, LedgerReading, Order, Record, Run
 
 
 class PortError(Exception):
@@ -26,6 +27,10 @@ class PortError(Exception):
 
 class BrokerUnavailable(PortError):
     """The broker did not give a usable answer this time (timeout, 5xx, 429, garbage); trying later may help."""
+
+
+class BrokerBusy(BrokerUnavailable):
+    """The account's only stream connection is taken by somebody else (upgrade refused with HTTP 429)."""
 
 
 class BrokerRefused(PortError):
@@ -85,6 +90,32 @@ class Broker(Protocol):
 
     def broker_time(self) -> datetime | None:
         """Now on the broker's clock, from its last Date header and the monotonic clock; None before any answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One message of the account's stream: a nudge plus evidence, never a delta to be added to a quantity.
+
+    `name` is the broker's word for it, or `null`, `garbage`, `unknown` for what could not be understood. `executions`
+    are the fills it tells of, one per leg. `movement` is True for a fill, a bust, a correction, and for whatever was
+    not understood.
+    """
+
+    name: str
+    executions: tuple[Execution, ...] = ()
+    movement: bool = False
+
+
+class Stream(Protocol):
+    """The account's stream, one connection at a time; whoever connects decides when to try again."""
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
+        """Connect, authenticate, subscribe; entered only when the server confirmed all three.
+
+        The iterator ends by raising: it never just stops. Entering and iterating raise `BrokerBusy`,
+        `BrokerUnavailable` (a lost, dead, silent or broken connection) or `BrokerRefused` (keys), nothing else.
+        """
         ...
 
 

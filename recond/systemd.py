@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # systemd reads at once; this only keeps a stuck one from stopping the passes.
 _PATIENCE_S = 0.2
+UNWATCHED_ROUND_S = 60.0
 
 
 class Systemd:
@@ -53,6 +54,32 @@ class Systemd:
         except OSError:
             return False
         return True
+
+
+class Watchdog:
+    """Feeds systemd's watchdog once every loop has come round since it was fed last.
+
+    So it is food only while all of them turn: one that is stuck starves it, an unreachable broker does not.
+    """
+
+    def __init__(self, systemd: Systemd, environ: Mapping[str, str], loops: Iterable[str]) -> None:
+        self._systemd = systemd
+        self._interval_s = watchdog_interval_s(environ)
+        self._loops = frozenset(loops)
+        self._missing = set(self._loops)
+
+    @property
+    def round_s(self) -> float:
+        """How often every loop should come round at least."""
+        return self._interval_s or UNWATCHED_ROUND_S
+
+    def came_round(self, loop: str) -> None:
+        """Take note that this loop turns."""
+        self._missing.discard(loop)
+        if not self._missing:
+            self._missing = set(self._loops)
+            if self._interval_s is not None:
+                self._systemd.watchdog()
 
 
 def watchdog_interval_s(environ: Mapping[str, str]) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from recond.systemd import Systemd, watchdog_interval_s
+from recond.systemd import Systemd, Watchdog, watchdog_interval_s
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,6 +75,27 @@ def test_the_watchdog_is_fed_three_times_as_often_as_it_bites() -> None:
     assert watchdog_interval_s({"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": "1"}) is None
     for environ in ({}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}):
         assert watchdog_interval_s(environ) is None
+
+
+def test_one_loop_that_hangs_starves_the_watchdog(manager: tuple[socket.socket, str]) -> None:
+    """It is fed once all loops have come round since the last time, and not by those that go on alone."""
+    inbox, name = manager
+    inbox.setblocking(False)
+    environ = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000"}
+    watchdog = Watchdog(Systemd(environ), environ, ("a", "b"))
+    assert watchdog.round_s == 10
+    for _ in range(2):
+        watchdog.came_round("a")
+        watchdog.came_round("a")
+        with pytest.raises(BlockingIOError):
+            inbox.recv(4096)
+        watchdog.came_round("b")
+        assert inbox.recv(4096) == b"WATCHDOG=1"
+    unwatched = Watchdog(Systemd(environ), {"NOTIFY_SOCKET": name}, ("a",))
+    unwatched.came_round("a")
+    assert unwatched.round_s > 0
+    with pytest.raises(BlockingIOError):
+        inbox.recv(4096)
 
 
 def test_the_unit_says_what_recond_relies_on() -> None:

@@ -16,7 +16,6 @@ from recond.config.values import (
     Guards,
     Http,
     LedgerFile,
-    Policy,
     Secret,
     Tolerance,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "Guards",
     "Http",
     "LedgerFile",
-    "Policy",
     "Secret",
     "Tolerance",
     "load",

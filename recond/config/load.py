@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from recond.config import rules
 from recond.config.credentials import TOKEN_CREDENTIAL, TOKEN_VARIABLE, Secrets
 from recond.config.values import (
+    STANDARD_POLICY,
     Account,
     Config,
     ConfigError,
@@ -28,9 +29,9 @@ from recond.config.values import (
     Guards,
     Http,
     LedgerFile,
-    Policy,
     Tolerance,
 )
+from recond.core.decide import Policy
 from recond.core.model import Cause, Resolution
 
 HINT = "Every key is described in the config.toml that comes with recond; `recond check` tries a file out."
@@ -63,7 +64,7 @@ def load(path: Path | None, environ: Mapping[str, str], credentials_dir: Path | 
         ledger=_section(LedgerFile, written, "ledger", faults),
         http=replace(_section(Http, written, "http", faults), token=secrets.token()),
         guards=_section(Guards, written, "guards", faults),
-        policy=_policy(_table(written, "policy", "policy", faults), "policy", Policy(), faults),
+        policy=_policy(_table(written, "policy", "policy", faults), "policy", STANDARD_POLICY, faults),
         source=source,
     )
     accounts = _accounts(written, config.policy, environ, faults)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Annotated, NoReturn, Self
 
 from recond.config import rules
-from recond.core.model import Cause, Resolution
+from recond.core.decide import Policy
+from recond.core.model import Resolution
 
 _UNIT = rules.decimal(
     "a decimal number from 0 to below 1, so that no whole unit is ever hidden", lambda value: 0 <= value < 1
@@ -26,6 +27,8 @@ _SYMBOLS = rules.each(rules.symbol, 'a list of symbols, such as ["SPY", "BTC/USD
 _CREDENTIAL = rules.text(
     r"[a-z0-9][a-z0-9_.-]{0,79}", "the name of a systemd credential (small letters, digits, _ . -)"
 )
+
+STANDARD_POLICY = Policy(Resolution.USE_BROKER, {})
 
 
 class Secret:
@@ -139,14 +142,6 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What is done about a confirmed drift: by cause, else the default."""
-
-    default: Resolution = Resolution.USE_BROKER
-    causes: Mapping[Cause, Resolution] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Credentials:
     """A complete pair of Alpaca keys, and the place it came from."""
 
@@ -171,7 +166,7 @@ class Account:
     stream: Annotated[bool, rules.flag] = True
     ignore: Annotated[tuple[str, ...], _SYMBOLS] = ()
     strategies: Annotated[Mapping[str, str], rules.prefixes] = field(default_factory=dict)
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = STANDARD_POLICY
     credentials: Credentials | None = None
 
 
@@ -185,5 +180,5 @@ class Config:
     ledger: LedgerFile = field(default_factory=LedgerFile)
     http: Http = field(default_factory=Http)
     guards: Guards = field(default_factory=Guards)
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = STANDARD_POLICY
     source: Path | None = field(default=None, compare=False)

@@ -14,10 +14,8 @@ from decimal import Decimal
 
 # Coins that Alpaca lists against USD; enough to tell BTCUSD from an equity.
 COINS = frozenset(
-    # fmt: off
-    ("AAVE", "AVAX", "BAT", "BCH", "BTC", "CRV", "DOGE", "DOT", "ETH", "GRT", "LINK", "LTC", "MKR", "SHIB",
-     "SOL", "SUSHI", "UNI", "USDC", "USDT", "XRP", "XTZ", "YFI")
-    # fmt: on
+    {"AAVE", "AVAX", "BAT", "BCH", "BTC", "CRV", "DOGE", "DOT", "ETH", "GRT", "LINK"}
+    | {"LTC", "MKR", "SHIB", "SOL", "SUSHI", "UNI", "USDC", "USDT", "XRP", "XTZ", "YFI"}
 )
 
 _OCC = re.compile(r"^([A-Z]{1,6}\d?)(\d{2})(\d{2})(\d{2})([CP])(\d{8})$")

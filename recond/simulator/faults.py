@@ -44,8 +44,10 @@ STREAM_KINDS: dict[str, frozenset[str]] = {
     "half_open": frozenset(),  # nothing passes any more, pings stay unanswered; for that socket it is final
     "refuse": frozenset(),  # the upgrade is answered 429
     "unauthorized": frozenset(),
-    "slow_ack": frozenset({"seconds"}),
-    "no_ack": frozenset({"of"}),
+    "slow_auth": frozenset({"seconds"}),  # the answer to the authentication
+    "no_auth": frozenset(),
+    "slow_ack": frozenset({"seconds"}),  # the answer to listen
+    "no_ack": frozenset(),
     "ack_without": frozenset(),  # the listening ack does not name the stream
     "linger": frozenset({"seconds"}),  # the slot stays taken after a client has gone
 }
@@ -82,7 +84,6 @@ class Fault(BaseModel):
     every: int = Field(0, ge=0)  # every k-th row; 0: by symbols, all rows when there are none
     how: BREAKS = "missing"
     field: str = "qty"
-    of: Literal["auth", "listen"] = "listen"
     last: int = Field(10, ge=1)
     size: int = Field(2_000_000, ge=1)
     rate: float = Field(0.0, ge=0)  # frames a second; 0: as fast as it goes

@@ -7,7 +7,7 @@ not know how accounts work inside or how faults look on the wire.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -81,7 +81,7 @@ class Rest:
 
     def _served(
         self, endpoint: str, handler: Handler
-    ) -> Callable[[web.Request], "web.StreamResponse | Any"]:
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, endpoint, handler)
 

@@ -62,7 +62,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
 
 def wide(positions: int) -> Scenario:
     """An account with that many equity positions, for measuring; symbols are AAAAA, AAAAB, ..."""
-    symbols = ["".join(chr(65 + (number // 26**place) % 26) for place in range(4, -1, -1)) for number in range(positions)]
+    places = (26**4, 26**3, 26**2, 26, 1)
+    symbols = ["".join(chr(65 + number // place % 26) for place in places) for number in range(positions)]
     return Scenario(
         D(10_000_000),
         prices={symbol: D(100) + number % 400 for number, symbol in enumerate(symbols)},

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Any
 
 import simplejson
 from fastapi import FastAPI, Request
@@ -92,7 +93,7 @@ def install(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> ExactJson:
         assert isinstance(error, RequestValidationError)
-        errors = tuple(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
+        errors = tuple(_fault(fault) for fault in error.errors())
         return problem(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(errors), hint=_SEE, errors=errors))
 
     async def unavailable(_: Request, error: Exception) -> ExactJson:
@@ -115,6 +116,11 @@ def install(app: FastAPI) -> None:
 
 
 _SEE = "GET /api/openapi.json describes every path and parameter."
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, fault["loc"][1:]))
+    return f"{name}: {'there is no such parameter' if fault['type'] == 'extra_forbidden' else fault['msg']}"
 
 
 def _unrouted(app: FastAPI, request: Request, error: HTTPException) -> Refused:

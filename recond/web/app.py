@@ -29,11 +29,11 @@ def application(site: Site, *, hosts: frozenset[str], token: str | None) -> Fast
         redirect_slashes=False,
         responses={"default": {"model": Problem, "description": "Any error."}},
     )
-    # Paths with a name come before those with a number in the same place.
     for part in (reconcile, known, listings):
-        app.include_router(part.router(site))
+        part.add_paths(app, site)
     answers.install(app)
     app.add_middleware(Guard, hosts=hosts, token=token)
+    app.openapi()  # now: it takes longer than the event loop may be kept from its other work
     return app
 
 

@@ -10,7 +10,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
@@ -42,11 +42,10 @@ class GateQuestion(WhichAccount):
     """How many seconds old the last success may be; two intervals unless given."""
 
 
-def router(site: Site) -> APIRouter:
-    """The paths."""
-    paths = APIRouter()
+def add_paths(app: FastAPI, site: Site) -> None:
+    """Put the paths into the application."""
 
-    @paths.get("/api/positions/reconciliation-status", response_model=StatusView)
+    @app.get("/api/positions/reconciliation-status", response_model=StatusView)
     async def reconciliation_status(asked: Annotated[WhichAccount, Query()]) -> Response:
         """What is known now of every account, from memory."""
         names = list(site.status.accounts) if asked.account is None else [site.named(asked.account)]
@@ -57,7 +56,7 @@ def router(site: Site) -> APIRouter:
         HTTPStatus.SERVICE_UNAVAILABLE: {"model": GateView, "description": "unknown: do not trade"},
     }
 
-    @paths.get("/api/gate", response_model=GateView, response_description="clear", responses=gate_answers)
+    @app.get("/api/gate", response_model=GateView, response_description="clear", responses=gate_answers)
     async def gate(asked: Annotated[GateQuestion, Query()]) -> Response:
         """May the bot trade? 200 only when it may. Of all accounts unless one is named, of all symbols likewise."""
         names = list(site.status.accounts) if asked.account is None else [site.named(asked.account)]
@@ -66,26 +65,24 @@ def router(site: Site) -> APIRouter:
         answer = views.gate(gates, site.now(), account=asked.account, symbol=asked.symbol)
         return ExactJson(answer, _GATE.get(answer.state, HTTPStatus.SERVICE_UNAVAILABLE))
 
-    @paths.get("/healthz", response_model=Health)
+    @app.get("/healthz", response_model=Health)
     async def healthz() -> Response:
         """The process is alive and its event loop turns; says nothing about broker or ledger. Needs no token."""
         return ExactJson(Health())
 
     unready: dict[int | str, dict[str, object]] = {HTTPStatus.SERVICE_UNAVAILABLE: {"model": Readiness}}
 
-    @paths.get("/readyz", response_model=Readiness, responses=unready)
+    @app.get("/readyz", response_model=Readiness, responses=unready)
     async def readyz() -> Response:
         """Ready: each account had a pass that did not fail within the last two intervals."""
         reasons = views.readiness(site.status, GATE_AGE_INTERVALS * site.status.interval_s)
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return ExactJson(Readiness(ready=not reasons, reasons=reasons), status)
 
-    @paths.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """All metrics in Prometheus' text format. Needs the token, if one is set, like everything else."""
         return Response(site.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    return paths
 
 
 def _symbols(text: str) -> tuple[str, ...]:

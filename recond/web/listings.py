@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from pydantic import Field
 
 from recond.core.model import Cause, Kind, Resolution, RunStatus
@@ -85,9 +85,8 @@ class Holds(Paging):
     symbol: str | None = None
 
 
-def router(site: Site) -> APIRouter:
-    """The paths."""
-    paths = APIRouter()
+def add_paths(app: FastAPI, site: Site) -> None:
+    """Put the paths into the application."""
 
     async def listing(collection: Collection, asked: Paging, request: Request) -> Response:
         page = await site.ledger.list(
@@ -114,17 +113,17 @@ def router(site: Site) -> APIRouter:
     async def of_run(collection: Collection, run_id: int) -> list[dict[str, object]]:
         return views.rows(await site.ledger.list(LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)))
 
-    @paths.get("/api/positions", response_model=Listing[PositionRow])
+    @app.get("/api/positions", response_model=Listing[PositionRow])
     async def positions(asked: Annotated[Positions, Query()], request: Request) -> Response:
         """The rows of the platform's book, by symbol, strategy and id."""
         return await listing(Collection.POSITIONS, asked, request)
 
-    @paths.get("/api/runs", response_model=Listing[RunRow])
+    @app.get("/api/runs", response_model=Listing[RunRow])
     async def runs(asked: Annotated[Runs, Query()], request: Request) -> Response:
         """The recorded passes, newest first."""
         return await listing(Collection.RUNS, asked, request)
 
-    @paths.get("/api/runs/{id}", response_model=RunDetail)
+    @app.get("/api/runs/{id}", response_model=RunDetail)
     async def run(id: Id) -> Response:  # noqa: A002 - the name in the path
         """One recorded pass, with the differences it confirmed and what it changed."""
         row = await single(Collection.RUNS, id)
@@ -132,24 +131,22 @@ def router(site: Site) -> APIRouter:
         row["corrections"] = await of_run(Collection.CORRECTIONS, id)
         return ExactJson(row)
 
-    @paths.get("/api/conflicts", response_model=Listing[ConflictRow])
+    @app.get("/api/conflicts", response_model=Listing[ConflictRow])
     async def conflicts(asked: Annotated[Conflicts, Query()], request: Request) -> Response:
         """The recorded conflicts, newest first."""
         return await listing(Collection.CONFLICTS, asked, request)
 
-    @paths.get("/api/conflicts/{id}", response_model=ConflictRow)
+    @app.get("/api/conflicts/{id}", response_model=ConflictRow)
     async def conflict(id: Id) -> Response:  # noqa: A002 - the name in the path
         """One conflict."""
         return ExactJson(await single(Collection.CONFLICTS, id))
 
-    @paths.get("/api/corrections", response_model=Listing[CorrectionRow])
+    @app.get("/api/corrections", response_model=Listing[CorrectionRow])
     async def corrections(asked: Annotated[Corrections, Query()], request: Request) -> Response:
         """What recond changed in the ledger, newest first."""
         return await listing(Collection.CORRECTIONS, asked, request)
 
-    @paths.get("/api/holds", response_model=Listing[HoldRow])
+    @app.get("/api/holds", response_model=Listing[HoldRow])
     async def holds(asked: Annotated[Holds, Query()], request: Request) -> Response:
         """What was held until more is known, newest first."""
         return await listing(Collection.HOLDS, asked, request)
-
-    return paths

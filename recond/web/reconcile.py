@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
 
 from recond.core.model import Reason, Run, RunStatus
@@ -40,12 +40,11 @@ class Force(Asked):
     """How many seconds to wait for differences that cannot be judged yet. 0: not at all."""
 
 
-def router(site: Site) -> APIRouter:
+def add_paths(app: FastAPI, site: Site) -> None:
     """`GET` and `POST /api/positions/reconcile`."""
-    paths = APIRouter()
 
-    @paths.get("/api/positions/reconcile", operation_id="reconcileByGet", response_model=Reconciliation)
-    @paths.post("/api/positions/reconcile", operation_id="reconcile", response_model=Reconciliation)
+    @app.get("/api/positions/reconcile", operation_id="reconcileByGet", response_model=Reconciliation)
+    @app.post("/api/positions/reconcile", operation_id="reconcile", response_model=Reconciliation)
     async def reconcile(asked: Annotated[Force, Query()], request: Request) -> Response:
         """Force a pass and wait for its result.
 
@@ -62,8 +61,6 @@ def router(site: Site) -> APIRouter:
         if passes is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)  # to nobody: the client has gone
         return ExactJson(views.reconciliation(passes, _now_s()))
-
-    return paths
 
 
 def _now_s() -> float:

@@ -80,18 +80,13 @@ async def test_request_and_head(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "value"),
-    [
-        ({"Date": "yesterday"}, None),
-        ({"Date": "Mon, 01 Jan 9999 00:00:00 GMT"}, None),
-        ({"X_RateLimit_Reset": "²"}, None),
-    ],
+    "head", [{"Date": "yesterday"}, {"Date": "Mon, 01 Jan 9999 00:00:00 GMT"}, {"X_RateLimit_Reset": "\u00b2"}]
 )
-async def test_nonsense_in_the_head(server: RawServer, head: dict[str, str], value: None) -> None:
+async def test_nonsense_in_the_head(server: RawServer, head: dict[str, str]) -> None:
     """A head that makes no sense is unknown and does not spoil the body."""
     server.replies = [answer(**head)]
     got = await _get(_client(server))
-    assert (got.date, got.limit_reset, got.value) == (value, value, [])
+    assert (got.date, got.limit_reset, got.value) == (None, None, [])
 
 
 @pytest.mark.parametrize(

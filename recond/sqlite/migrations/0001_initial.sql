@@ -81,7 +81,7 @@ CREATE TABLE changes (
     at TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX changes_of_position ON changes (position_id);
+CREATE INDEX changes_of_position ON changes (position_id, version);
 
 -- recond writes the correction first and then the row; the journal finds it by the version it will make.
 CREATE TABLE corrections (
@@ -144,77 +144,78 @@ CREATE TABLE open_rows (
     strategy_id TEXT,
     side TEXT NOT NULL,
     quantity TEXT NOT NULL,
-    amount TEXT NOT NULL,          -- quantity without sign of zero, leading and trailing zeros: equal text, equal value
-    version INTEGER NOT NULL,
+    amount TEXT NOT NULL,
+    version INTEGER NOT NULL,      -- 0: being inserted
     moved_at TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX open_rows_by_key ON open_rows (account, symbol);
 
--- Each row of positions in the form in which it is to be stored, and whether it can be.
+-- The row that a trigger is at, as it is to be stored; empty between statements. Internal: written by triggers only.
+CREATE TABLE being_written (
+    position_id INTEGER PRIMARY KEY,
+    user_id INTEGER,
+    symbol TEXT,
+    symbol_ok INTEGER,
+    quantity TEXT,
+    quantity_ok INTEGER,
+    amount TEXT,
+    zero INTEGER,
+    closed INTEGER,
+    side TEXT,
+    keeps_key INTEGER,             -- the journal has the row under the same symbol and strategy
+    moved INTEGER,                 -- the journal lacks the row as it is now; NULL: the row was closed before
+    version INTEGER,
+    moved_at TEXT,
+    correction_id INTEGER
+) STRICT;
+
+-- The symbol and quantity of each row in the form in which they are to be stored, and whether they can be.
+-- `amount` is the quantity without idle zeros: equal text is equal value.
 CREATE VIEW position_forms AS
 SELECT
     id,
-    account,
     CASE
         WHEN slash < 2 OR quote = '' OR quote GLOB '*[^A-Z0-9]*' THEN name
         WHEN length(quote) >= 3 THEN substr(name, 1, slash - 1) || 'USD'
         ELSE substr(name, 1, slash - 1) || '.' || quote
     END AS symbol,
     name <> '' AND name NOT GLOB '*[^!-~]*' AND NOT instr(CAST(name AS BLOB), x'00') AS symbol_ok,
-    strategy_id,
-    CASE WHEN closed THEN '0' ELSE plain END AS quantity,
-    CASE
-        WHEN closed THEN '0'
-        WHEN instr(plain, '.') THEN substr('-', 1, negative) || rtrim(rtrim(ltrim(plain, '-0'), '0'), '.')
-        ELSE substr('-', 1, negative) || ltrim(plain, '-0')
-    END AS amount,
+    iif(closed, '0', plain) AS quantity,
     mantissa GLOB '[0-9]*' AND mantissa GLOB '*[0-9]' AND mantissa NOT GLOB '*[^0-9.]*' AND mantissa NOT GLOB '*.*.*'
         AND power <> '' AND power NOT GLOB '*[^0-9]*' AND length(plain) <= 40
         AND NOT instr(CAST(written AS BLOB), x'00') AS quantity_ok,
-    CASE WHEN closed THEN NULL WHEN negative THEN 'short' ELSE 'long' END AS side,
+    CASE
+        WHEN closed THEN '0'
+        WHEN instr(plain, '.') THEN substr('-', 1, plain GLOB '-*') || rtrim(rtrim(ltrim(plain, '-0'), '0'), '.')
+        ELSE substr('-', 1, plain GLOB '-*') || ltrim(plain, '-0')
+    END AS amount,
+    zero,
     closed
 FROM (
     SELECT
         *,
         substr(name, slash + 1) AS quote,
-        status = 'closed' OR ltrim(plain, '-0.') = '' AS closed,
-        plain GLOB '-*' AS negative
+        ltrim(plain, '-0.') = '' AS zero,
+        status = 'closed' OR ltrim(plain, '-0.') = '' AS closed
     FROM (
         SELECT
-            *,
+            id, status, written, name,
             instr(name, '/') AS slash,
-            CASE WHEN e THEN substr(body, 1, e - 1) ELSE body END AS mantissa,
-            CASE WHEN e THEN substr(body, e + 1 + (substr(body, e + 1, 1) IN ('+', '-'))) ELSE '0' END AS power,
-            CASE WHEN e THEN printf('%.9f', CAST(written AS REAL)) ELSE written END AS plain
+            iif(e, substr(body, 1, e - 1), body) AS mantissa,
+            iif(e, substr(body, e + 1 + (substr(body, e + 1, 1) IN ('+', '-'))), '0') AS power,
+            iif(e, printf('%.9f', CAST(written AS REAL)), written) AS plain
         FROM (
             SELECT
-                *,
-                substr(written, 1 + (written GLOB '-*')) AS body,
-                instr(lower(substr(written, 1 + (written GLOB '-*'))), 'e') AS e
-            FROM (
-                SELECT
-                    id, account, strategy_id, status,
-                    quantity AS written,
-                    upper(trim(symbol, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32))) AS name
-                FROM positions
-            )
+                id, status,
+                quantity AS written,
+                substr(quantity, 1 + (quantity GLOB '-*')) AS body,
+                instr(lower(substr(quantity, 1 + (quantity GLOB '-*'))), 'e') AS e,
+                upper(trim(symbol, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32))) AS name
+            FROM positions
         )
     )
 );
-
--- What the journal does not have yet; empty between statements.
-CREATE VIEW unjournalled AS
-SELECT
-    o.position_id, f.account, o.symbol, o.strategy_id, o.quantity AS before,
-    CASE WHEN (f.symbol, f.strategy_id) IS (o.symbol, o.strategy_id) THEN f.quantity ELSE '0' END AS after,
-    o.version + 1 AS version
-FROM open_rows AS o JOIN position_forms AS f ON f.id = o.position_id
-WHERE (f.symbol, f.strategy_id, f.amount) IS NOT (o.symbol, o.strategy_id, o.amount)
-UNION ALL
-SELECT o.position_id, f.account, f.symbol, f.strategy_id, '0', f.quantity, o.version + 1
-FROM open_rows AS o JOIN position_forms AS f ON f.id = o.position_id
-WHERE (f.symbol, f.strategy_id) IS NOT (o.symbol, o.strategy_id) AND f.amount <> '0';
 
 CREATE TRIGGER positions_deleted BEFORE DELETE ON positions
 BEGIN
@@ -243,102 +244,118 @@ BEGIN
         WHEN NEW.opened_at IS NULL OR NEW.opened_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9]*Z'
         THEN RAISE(ABORT, 'opened_at is UTC text such as 2026-01-02T03:04:05Z: leave it out for now')
     END;
-    INSERT INTO open_rows (position_id, account, symbol, strategy_id, side, quantity, amount, version, moved_at)
-    SELECT id, account, coalesce(symbol, ''), strategy_id, coalesce(side, 'long'), '0', '0', 0, NEW.opened_at
-    FROM position_forms WHERE id = NEW.id;
+    INSERT INTO open_rows (position_id, account, symbol, side, quantity, amount, version, moved_at)
+    VALUES (NEW.id, NEW.account, '', iif(NEW.side = 'short', 'short', 'long'), '0', '0', 0, NEW.opened_at);
     UPDATE positions SET version = 0 WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER positions_updated
 AFTER UPDATE OF account, user_id, strategy_id, symbol, side, quantity, status, source, opened_at, closed_at, version,
     moved_at ON positions
+WHEN NOT EXISTS (SELECT 1 FROM being_written WHERE position_id = NEW.id)
 BEGIN
+    INSERT INTO being_written
+    SELECT
+        f.id, a.user_id, f.symbol, f.symbol_ok, f.quantity, f.quantity_ok, f.amount, f.zero, f.closed,
+        CASE WHEN f.closed THEN coalesce(o.side, NEW.side) WHEN f.quantity GLOB '-*' THEN 'short' ELSE 'long' END,
+        (o.symbol, o.strategy_id) IS (f.symbol, NEW.strategy_id),
+        CASE
+            WHEN o.version = 0 THEN NOT f.closed
+            WHEN o.version > 0 THEN (o.symbol, o.strategy_id, o.amount) IS NOT (f.symbol, NEW.strategy_id, f.amount)
+        END,
+        o.version,
+        coalesce(c.at, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+        c.id
+    FROM position_forms AS f
+        LEFT JOIN accounts AS a ON a.name = NEW.account
+        LEFT JOIN open_rows AS o ON o.position_id = f.id
+        LEFT JOIN corrections AS c ON c.position_id = f.id AND c.version = o.version + 1
+    WHERE f.id = NEW.id;
+
     SELECT CASE
-        WHEN f.quantity_ok IS NOT 1
-        THEN RAISE(ABORT, 'quantity is decimal text such as ''10'', ''-2.5'' or ''0.000000001'', at most 40 characters')
-        WHEN f.symbol_ok IS NOT 1
+        WHEN w.quantity_ok IS NOT 1
+        THEN RAISE(ABORT, 'quantity is decimal text such as 10, -2.5 or 0.000000001, of at most 40 characters')
+        WHEN w.symbol_ok IS NOT 1
         THEN RAISE(ABORT, 'symbol is text without blanks such as AAPL, BRK.B or BTCUSD')
-        WHEN NEW.strategy_id IS NOT NULL AND (trim(NEW.strategy_id) = '' OR NEW.strategy_id GLOB '*[^ -~]*'
+        WHEN NEW.strategy_id IS NOT NULL AND (NEW.strategy_id NOT GLOB '*[!-~]*' OR NEW.strategy_id GLOB '*[^ -~]*'
             OR instr(CAST(NEW.strategy_id AS BLOB), x'00'))
         THEN RAISE(ABORT, 'strategy_id is printable ASCII text, or NULL for a position that no strategy owns')
         WHEN NEW.status IS NULL OR NEW.status NOT IN ('open', 'closed')
         THEN RAISE(ABORT, 'status is open or closed')
         WHEN NEW.source IS NULL OR NEW.source NOT IN ('platform', 'reconciliation')
-        THEN RAISE(ABORT, 'source is platform, which is also the default; reconciliation is for recond')
+        THEN RAISE(ABORT, 'source is platform (the default); reconciliation is for recond alone')
         WHEN (NEW.account, NEW.opened_at) IS NOT (OLD.account, OLD.opened_at)
         THEN RAISE(ABORT, 'account and opened_at of a position never change: close the row and INSERT another')
-        WHEN o.position_id IS NULL AND (NOT f.closed
+        WHEN w.version IS NULL AND (NOT w.zero
             OR (NEW.strategy_id, NEW.symbol, NEW.side, NEW.status, NEW.closed_at, NEW.version, NEW.moved_at)
             IS NOT (OLD.strategy_id, OLD.symbol, OLD.side, OLD.status, OLD.closed_at, OLD.version, OLD.moved_at))
         THEN RAISE(ABORT, 'this position is closed and stays as it is: INSERT a row to open another')
-        WHEN o.symbol <> f.symbol
-            AND NOT EXISTS (SELECT 1 FROM corrections WHERE position_id = NEW.id AND version = o.version + 1)
+        WHEN w.version = 0 AND w.closed AND NOT w.zero
+        THEN RAISE(ABORT, 'a closed position has quantity 0')
+        WHEN w.version > 0 AND w.correction_id IS NULL
+            AND w.symbol IS NOT (SELECT symbol FROM open_rows WHERE position_id = NEW.id)
         THEN RAISE(ABORT, 'the symbol of a position does not change: close the row and INSERT another')
-        WHEN NOT f.closed AND EXISTS (
-            SELECT 1 FROM open_rows AS other
-            WHERE other.account = f.account AND other.symbol = f.symbol AND other.strategy_id IS f.strategy_id
-                AND other.position_id <> NEW.id)
-        THEN RAISE(ABORT, 'this account, symbol and strategy_id have an open row: UPDATE it instead of replacing it, and
- write its symbol as that row has it, BTCUSD and not BTC/USD, BRK.B and not BRK/B')
+        WHEN NOT w.closed AND EXISTS (
+            SELECT 1 FROM open_rows
+            WHERE account = NEW.account AND symbol = w.symbol AND strategy_id IS NEW.strategy_id
+                AND position_id <> NEW.id)
+        THEN RAISE(ABORT, 'this account, symbol and strategy_id have an open row: UPDATE that, do not REPLACE it, and name the symbol as it does, without a slash: BTCUSD for BTC/USD, BRK.B for BRK/B')
     END
-    FROM position_forms AS f LEFT JOIN open_rows AS o ON o.position_id = f.id
-    WHERE f.id = NEW.id;
+    FROM being_written AS w WHERE w.position_id = NEW.id;
 
     INSERT INTO changes (position_id, account, symbol, strategy_id, before, after, version, correction_id, at)
     SELECT
-        u.position_id, u.account, u.symbol, u.strategy_id, u.before, u.after, u.version, c.id,
-        coalesce(c.at, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
-    FROM unjournalled AS u LEFT JOIN corrections AS c ON c.position_id = u.position_id AND c.version = u.version
-    WHERE u.position_id = NEW.id;
+        o.position_id, o.account, o.symbol, o.strategy_id, o.quantity, iif(w.keeps_key, w.quantity, '0'),
+        w.version + 1, w.correction_id, w.moved_at
+    FROM being_written AS w JOIN open_rows AS o ON o.position_id = w.position_id
+    WHERE w.position_id = NEW.id AND w.moved AND w.version > 0;
+
+    INSERT INTO changes (position_id, account, symbol, strategy_id, before, after, version, correction_id, at)
+    SELECT
+        w.position_id, NEW.account, w.symbol, NEW.strategy_id, '0', w.quantity,
+        w.version + 1, w.correction_id, w.moved_at
+    FROM being_written AS w
+    WHERE w.position_id = NEW.id AND w.moved AND NOT w.closed AND (w.version = 0 OR NOT w.keeps_key);
 
     UPDATE open_rows SET (symbol, strategy_id, side, quantity, amount, version, moved_at) = (
-        SELECT f.symbol, f.strategy_id, coalesce(f.side, open_rows.side), f.quantity, f.amount, c.version, c.at
-        FROM position_forms AS f JOIN changes AS c ON c.position_id = f.id
-        WHERE f.id = NEW.id ORDER BY c.seq DESC LIMIT 1)
-    WHERE position_id = NEW.id AND EXISTS (SELECT 1 FROM unjournalled WHERE position_id = NEW.id);
+        SELECT symbol, NEW.strategy_id, side, quantity, amount, version + 1, moved_at
+        FROM being_written WHERE position_id = NEW.id)
+    WHERE position_id = NEW.id AND (SELECT moved FROM being_written WHERE position_id = NEW.id);
 
     UPDATE positions SET
-        symbol = n.symbol, quantity = n.quantity, user_id = n.user_id, side = n.side, status = n.status,
-        closed_at = n.closed_at, close_reason = n.close_reason, version = n.version, moved_at = n.moved_at
-    FROM (
-        SELECT
-            f.id, f.symbol, f.quantity, a.user_id,
-            coalesce(o.side, NEW.side) AS side,
-            iif(f.closed, 'closed', 'open') AS status,
-            iif(f.closed, coalesce(NEW.closed_at, o.moved_at), NULL) AS closed_at,
-            iif(f.closed, coalesce(NEW.close_reason, 'platform'), NEW.close_reason) AS close_reason,
-            coalesce(o.version, NEW.version) AS version,
-            coalesce(o.moved_at, NEW.moved_at) AS moved_at
-        FROM position_forms AS f JOIN accounts AS a ON a.name = f.account
-            LEFT JOIN open_rows AS o ON o.position_id = f.id
-        WHERE f.id = NEW.id
-    ) AS n
-    WHERE positions.id = NEW.id AND (
-        positions.symbol COLLATE BINARY IS NOT n.symbol
-        OR (positions.quantity, positions.user_id, positions.side, positions.status, positions.closed_at,
-            positions.close_reason, positions.version, positions.moved_at)
-        IS NOT (n.quantity, n.user_id, n.side, n.status, n.closed_at, n.close_reason, n.version, n.moved_at));
+        (symbol, quantity, user_id, side, status, closed_at, close_reason, version, moved_at) = (
+            SELECT
+                w.symbol, w.quantity, w.user_id, w.side,
+                iif(w.closed, 'closed', 'open'),
+                iif(w.closed, coalesce(NEW.closed_at, w.moved_at), NULL),
+                iif(w.closed, coalesce(NEW.close_reason, 'platform'), NEW.close_reason),
+                coalesce(o.version, NEW.version),
+                coalesce(o.moved_at, NEW.moved_at)
+            FROM being_written AS w LEFT JOIN open_rows AS o ON o.position_id = w.position_id
+            WHERE w.position_id = NEW.id)
+    WHERE id = NEW.id;
 
     DELETE FROM open_rows
-    WHERE position_id = NEW.id AND EXISTS (SELECT 1 FROM position_forms WHERE id = NEW.id AND closed);
+    WHERE position_id = NEW.id AND (SELECT closed FROM being_written WHERE position_id = NEW.id);
+
+    DELETE FROM being_written WHERE position_id = NEW.id;
 END;
 
 CREATE TRIGGER open_rows_inserted BEFORE INSERT ON open_rows
-WHEN NEW.version <> 0 OR NEW.amount <> '0' OR EXISTS (SELECT 1 FROM open_rows WHERE position_id = NEW.position_id)
+WHEN NEW.version <> 0 OR EXISTS (SELECT 1 FROM open_rows WHERE position_id = NEW.position_id)
     OR NOT EXISTS (SELECT 1 FROM positions WHERE id = NEW.position_id)
 BEGIN
     SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
 END;
 
 CREATE TRIGGER open_rows_updated BEFORE UPDATE ON open_rows
-WHEN NEW.position_id <> OLD.position_id
-    OR NOT EXISTS (SELECT 1 FROM unjournalled WHERE position_id = OLD.position_id)
+WHEN NOT EXISTS (SELECT 1 FROM being_written WHERE position_id = OLD.position_id)
 BEGIN
     SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
 END;
 
 CREATE TRIGGER open_rows_deleted BEFORE DELETE ON open_rows
-WHEN EXISTS (SELECT 1 FROM positions WHERE id = OLD.position_id AND status = 'open')
+WHEN NOT EXISTS (SELECT 1 FROM being_written WHERE position_id = OLD.position_id)
 BEGIN
     SELECT RAISE(ABORT, 'open_rows is written by the triggers of positions only');
 END;
