@@ -80,7 +80,7 @@ def test_the_watchdog_is_fed_three_times_as_often_as_it_bites() -> None:
 def test_one_loop_that_hangs_starves_the_watchdog(manager: tuple[socket.socket, str]) -> None:
     """It is fed once all loops have come round since the last time, and not by those that go on alone."""
     inbox, name = manager
-    inbox.setblocking(False)
+    inbox.settimeout(0)
     environ = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000"}
     watchdog = Watchdog(Systemd(environ), environ, ("a", "b"))
     assert watchdog.round_s == 10

@@ -72,7 +72,7 @@ class AlpacaBroker:
         self._lock = asyncio.Lock()
         self._clock = BrokerClock()
         self._usage = Usage()
-        self._log = structlog.get_logger(__name__)
+        self._log = structlog.get_logger()
 
     async def __aenter__(self) -> AlpacaBroker:
         return self
@@ -112,7 +112,8 @@ class AlpacaBroker:
             times = [order.submitted_at for order in page.orders if order.submitted_at is not None]
             if not fresh or not times or self._now_s() > started_s + self._overall_timeout_s:
                 break
-            after = max(times) - timedelta(microseconds=1)  # `after` excludes, and its equals may be on the next page
+            # `after` excludes its own moment, of which more orders may be on the next page.
+            after = max(after, *times) - timedelta(microseconds=1)
         raise BrokerUnavailable(
             f"GET /v2/orders: the list did not end within {_PAGES_MAX} pages or {self._overall_timeout_s:g} s",
             hint="there are very many orders in the period looked at; the next pass looks again",

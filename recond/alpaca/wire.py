@@ -23,9 +23,9 @@ from recond.core.symbols import asset_class_of, canonical_symbol, coins_of
 Row = Mapping[str, object]
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-# Alpaca shows up to 16 decimals; beyond these bounds a sum would be rounded, or printing it fill the memory.
-_DIGITS_MAX = 40
-_MAGNITUDE_MAX = 24
+# Alpaca shows up to 16 decimals. Beyond 28 digits sums are rounded, and far beyond printing one fills the memory.
+_LENGTH_MAX = 30
+_MAGNITUDE_MAX = 30
 _SIDE_SIGN = MappingProxyType({"long": 1, "short": -1})
 
 
@@ -142,19 +142,18 @@ def executions_of(activity: Activity) -> tuple[Execution, ...]:
 
 def amount(value: object) -> Decimal | None:
     """An exact number from text, `Decimal` or int; None for everything else (NaN, blanks, `1_000`, float, bool)."""
-    if isinstance(value, str):
-        number = Decimal(value) if _NUMBER.fullmatch(value) else None
-    elif isinstance(value, Decimal):
-        number = value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = Decimal(value)
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        text = str(Decimal(value))
+    elif isinstance(value, str):
+        text = value
     else:
-        number = None
-    if number is None or not number.is_finite():
         return None
-    if number and (abs(number.adjusted()) > _MAGNITUDE_MAX or len(number.as_tuple().digits) > _DIGITS_MAX):
+    if len(text) > _LENGTH_MAX or _NUMBER.fullmatch(text) is None:
         return None
-    return number if number else Decimal(0)
+    number = Decimal(text)
+    if not number:
+        return Decimal(0)
+    return number if abs(number.adjusted()) <= _MAGNITUDE_MAX else None
 
 
 def moment(value: object) -> datetime | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 
+from recond.core.exact import exactly
 from recond.core.model import BrokerPosition, Drift, Holdings, Instrument, Kind, LedgerRow, Unreadable
 from recond.core.symbols import asset_class_of
 
@@ -34,6 +35,7 @@ class Comparison:
     unknown: tuple[Unreadable, ...]
 
 
+@exactly
 def diff(
     holdings: Holdings,
     rows: tuple[LedgerRow, ...],
@@ -45,8 +47,9 @@ def diff(
 
     `tolerance` maps an asset class to the largest difference that is none; a class that is not named has zero.
     It never hides a whole position or a change of sign. Symbols in `ignore` are left out altogether. A row that
-    could not be read makes its symbol unknown; one whose symbol could not be read makes unknown every instrument
-    that only the other side shows, for it may be that one.
+    could not be read makes its symbol unknown. One whose symbol could not be read may be any: a broker's makes
+    unknown what the broker does not show, and a ledger's, which may stand beside others of its symbol, every
+    instrument that does not agree. No two outcomes have the same symbol, but for rows that are unknown.
     """
     positions = {p.instrument: p for p in holdings.positions if p.instrument.symbol not in ignore}
     books = _books(rows, {p.symbol: p for p in positions}, ignore)
@@ -62,13 +65,13 @@ def diff(
         position, book = positions.get(instrument), books.get(instrument, ())
         if instrument.symbol in unread:
             continue
-        if (position is None and lost_position) or (not book and lost_row):
-            side = "broker" if position is None else "ledger"
-            doubtful.append(Unreadable(instrument.symbol, f"may be the {side}'s row whose symbol was not readable"))
-            continue
         broker = ZERO if position is None else position.quantity
         ledger = sum((row.quantity for row in book), ZERO)
-        if _agree(broker, ledger, tolerance.get(instrument.asset_class, ZERO)):
+        agree = _agree(broker, ledger, tolerance.get(instrument.asset_class, ZERO))
+        if (position is None and lost_position) or (lost_row and not agree):
+            side = "ledger" if lost_row else "broker"
+            doubtful.append(Unreadable(instrument.symbol, f"may be the {side}'s row whose symbol was not readable"))
+        elif agree:
             agreements.append(Agreement(instrument, position, book))
         else:
             drifts.append(Drift(instrument, _kind(position, book), broker, ledger, position, book))
@@ -78,16 +81,14 @@ def diff(
 def _books(
     rows: tuple[LedgerRow, ...], shown: Mapping[str, Instrument], ignore: Set[str]
 ) -> dict[Instrument, tuple[LedgerRow, ...]]:
-    """The open rows by instrument; a row without asset class is of the class that the broker says."""
+    """The open rows by instrument. A symbol is one instrument: the broker's class beats what the rows say of it."""
+    said = {row.symbol: Instrument(row.asset_class, row.symbol) for row in rows if row.asset_class is not None}
     books: dict[Instrument, tuple[LedgerRow, ...]] = {}
     for row in rows:
-        if row.symbol in ignore:
-            continue
-        if row.asset_class is not None:
-            instrument = Instrument(row.asset_class, row.symbol)
-        else:
-            instrument = shown.get(row.symbol) or Instrument(asset_class_of(row.symbol), row.symbol)
-        books[instrument] = (*books.get(instrument, ()), row)
+        if row.symbol not in ignore:
+            known = shown.get(row.symbol) or said.get(row.symbol)
+            instrument = known or Instrument(asset_class_of(row.symbol), row.symbol)
+            books[instrument] = (*books.get(instrument, ()), row)
     return books
 
 

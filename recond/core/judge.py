@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from recond.core.exact import exactly
 from recond.core.model import Drift, Instrument, Pending
 
 CLOCK_SLACK_S = 2.0
@@ -51,7 +52,7 @@ class Sighting:
     broker: Decimal
     ledger: Decimal
     since_s: float
-    readings_s: tuple[float, ...]
+    readings: tuple[Moment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Judgement:
     sightings: Mapping[Instrument, Sighting]
 
 
+@exactly
 def judge(
     drifts: Sequence[Drift],
     sightings: Mapping[Instrument, Sighting],
@@ -85,9 +87,9 @@ def judge(
         symbol = drift.instrument.symbol
         sighting = _seen(drift, sightings.get(drift.instrument), moment, symbol in changed)
         known = motions.get(symbol, ())
-        fresh = [r for r in sighting.readings_s if _is_fresh(drift.broker, r, known, timing)]
-        kept[drift.instrument] = replace(sighting, readings_s=_worth_keeping(sighting, fresh, moment, timing))
-        if fresh and fresh[0] + timing.settle_s <= moment.began_s:
+        fresh = [reading for reading in sighting.readings if _is_fresh(drift.broker, reading, known, timing)]
+        kept[drift.instrument] = replace(sighting, readings=_worth_keeping(sighting, fresh, moment, timing))
+        if fresh and fresh[0] is not moment and fresh[0].ended_s + timing.settle_s <= moment.began_s:
             confirmed.append(drift)
             continue
         due_s = _due(sighting, fresh, known, moment, timing)
@@ -108,40 +110,43 @@ def judge(
 def _seen(drift: Drift, before: Sighting | None, moment: Moment, changed: bool) -> Sighting:
     """The sighting with this reading in it; it starts anew when a quantity or the ledger's journal moved."""
     if before is None:
-        return Sighting(drift.broker, drift.ledger, moment.ended_s, (moment.ended_s,))
+        return Sighting(drift.broker, drift.ledger, moment.ended_s, (moment,))
     if changed or (before.broker, before.ledger) != (drift.broker, drift.ledger):
-        return Sighting(drift.broker, drift.ledger, before.since_s, (moment.ended_s,))
-    return Sighting(drift.broker, drift.ledger, before.since_s, (*before.readings_s, moment.ended_s))
+        return Sighting(drift.broker, drift.ledger, before.since_s, (moment,))
+    return Sighting(drift.broker, drift.ledger, before.since_s, (*before.readings, moment))
 
 
-def _is_fresh(broker: Decimal, reading_s: float, motions: Sequence[Motion], timing: Timing) -> bool:
-    """Whether the broker's quantity at that reading cannot have been a lagging one."""
-    from_s = reading_s - timing.broker_lag_s - CLOCK_SLACK_S
-    if not any(from_s <= motion.at_s <= reading_s for motion in motions):
+def _is_fresh(broker: Decimal, reading: Moment, motions: Sequence[Motion], timing: Timing) -> bool:
+    """Whether the broker's quantity at that reading cannot have been a lagging one, whenever within it it was read."""
+    from_s = reading.began_s - timing.broker_lag_s - CLOCK_SLACK_S
+    if not any(from_s <= motion.at_s <= reading.ended_s for motion in motions):
         return True
-    told = [motion for motion in motions if motion.position is not None and motion.at_s <= reading_s]
+    told = [motion for motion in motions if motion.position is not None and motion.at_s <= reading.ended_s]
     if not told:
         return False
     newest = max(told, key=lambda motion: motion.at_s)
-    after = sum((m.quantity for m in motions if newest.at_s < m.at_s <= reading_s), Decimal(0))
+    if sum(motion.at_s == newest.at_s for motion in motions) > 1:
+        return False  # which of the two came last is not known
+    after = sum((m.quantity for m in motions if newest.at_s < m.at_s <= reading.ended_s), Decimal(0))
     assert newest.position is not None
     return newest.position + after == broker
 
 
-def _worth_keeping(sighting: Sighting, fresh: Sequence[float], moment: Moment, timing: Timing) -> tuple[float, ...]:
+def _worth_keeping(sighting: Sighting, fresh: Sequence[Moment], moment: Moment, timing: Timing) -> tuple[Moment, ...]:
     """The oldest reading that can be judged, and those that are still too young: the rest can tell no more."""
     ripe_s = moment.began_s - timing.settle_s
-    return (*(r for r in fresh[:1] if r <= ripe_s), *(r for r in sighting.readings_s if r > ripe_s))
+    oldest = (reading for reading in fresh[:1] if reading.ended_s <= ripe_s)
+    return (*oldest, *(reading for reading in sighting.readings if reading.ended_s > ripe_s))
 
 
 def _due(
-    sighting: Sighting, fresh: Sequence[float], motions: Sequence[Motion], moment: Moment, timing: Timing
+    sighting: Sighting, fresh: Sequence[Moment], motions: Sequence[Motion], moment: Moment, timing: Timing
 ) -> float:
     """The next moment at which another reading can tell more."""
     if not fresh:
         newest_s = max(motion.at_s for motion in motions)
-        return max(moment.ended_s, newest_s + timing.broker_lag_s + CLOCK_SLACK_S)
-    verdict_s = fresh[0] + timing.settle_s
-    if len(sighting.readings_s) == 1:
+        return max(moment.ended_s + timing.confirm_after_s, newest_s + timing.broker_lag_s + CLOCK_SLACK_S)
+    verdict_s = fresh[0].ended_s + timing.settle_s
+    if len(sighting.readings) == 1:
         return min(verdict_s, moment.ended_s + timing.confirm_after_s)
     return max(verdict_s, moment.ended_s)

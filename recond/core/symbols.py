@@ -23,7 +23,7 @@ def canonical_symbol(text: str) -> str:
     `BRK.B`; all else is only trimmed and put in upper case. Raises `ValueError` when empty or with blanks inside.
     """
     symbol = text.strip().upper()
-    if not symbol or any(character.isspace() for character in symbol):
+    if symbol.split() != [symbol]:
         raise ValueError(f"not a symbol: {text!r} (expected text without blanks, like AAPL, BRK.B or BTC/USD)")
     if pair := _PAIR.fullmatch(symbol):
         return f"{pair[1]}USD"

@@ -170,9 +170,7 @@ class Account(Books):
         else:
             coin = asset.quote + "USD"
             self.move(coin, paid.quantize(GRAIN), self.prices[coin] or ZERO)
-        execution = Execution(
-            self.new_id(), order.id, order.symbol, order.side, qty, price, moved, paid, self.now()
-        )
+        execution = Execution(self.new_id(), order.id, order.symbol, order.side, qty, price, moved, paid, self.now())
         self.executions[execution.id] = execution
         return execution
 
@@ -277,6 +275,4 @@ def held_as(symbol: str) -> str:
 
 
 def _fee(symbol: str, qty: Decimal, price: Decimal | None) -> Booking:
-    return Booking(
-        "CFEE", symbol=symbol, qty=qty, price=price, description="Coin Pair Transaction Fee (Non USD)"
-    )
+    return Booking("CFEE", symbol=symbol, qty=qty, price=price, description="Coin Pair Transaction Fee (Non USD)")

@@ -12,22 +12,27 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
 
 from recond.simulator.faults import Fault
 
-_MESSAGES: Mapping[int, tuple[int | None, str]] = {
-    401: (40110000, "unauthorized"),
-    403: (None, "forbidden."),
-    429: (None, "rate limit exceeded"),
-    500: (50010000, "internal server error occurred"),
-}
-_GATEWAY = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+_MESSAGES: Mapping[int, tuple[int | None, str]] = MappingProxyType(
+    {
+        401: (40110000, "unauthorized"),
+        403: (None, "forbidden."),
+        429: (None, "rate limit exceeded"),
+        500: (50010000, "internal server error occurred"),
+    }
+)
+_GATEWAY = MappingProxyType({502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"})
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
 # Sent instead of a list where the value is of a kind that no client knows yet.
-_UNKNOWN = {"asset_class": "carbon_credit", "exchange": "MOON", "side": "sideways", "status": "pondering"}
+_UNKNOWN = MappingProxyType(
+    {"asset_class": "carbon_credit", "exchange": "MOON", "side": "sideways", "status": "pondering"}
+)
 
 
 @dataclass(frozen=True, slots=True)

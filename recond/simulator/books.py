@@ -75,7 +75,7 @@ class Books:
         self.positions: dict[str, Position] = {}
         self.activities: dict[str, Activity] = {}
         self.accrued_fees: list[Booking] = []
-        self.prices: dict[str, Decimal | None] = {"USD": Decimal(1)}
+        self.prices: dict[str, Decimal | None] = {}
         self.closes: dict[str, Decimal] = {}
         self.asset_ids: dict[str, str] = {}
 
@@ -125,7 +125,7 @@ class Books:
     def price_of(self, asset: Asset) -> Decimal | None:
         """The price in which an order of this asset is quoted, or None when it is unknown."""
         price = self.prices.get(asset.held_as)
-        quote = self.prices.get("USD" if asset.quote == "USD" else asset.quote + "USD")
+        quote = Decimal(1) if asset.quote == "USD" else self.prices.get(asset.quote + "USD")
         return None if price is None or not quote else price / quote
 
     def market_value(self, position: Position) -> Decimal | None:
@@ -136,9 +136,7 @@ class Books:
     def equity(self, positions: Iterable[Position] | None = None, cash: Decimal | None = None) -> Decimal:
         """Cash plus the market value of what is held; what has no price counts as nothing."""
         held = self.positions.values() if positions is None else positions
-        return sum(
-            (self.market_value(position) or ZERO for position in held), self.cash if cash is None else cash
-        )
+        return sum((self.market_value(position) or ZERO for position in held), self.cash if cash is None else cash)
 
     # Moving the books
 
@@ -187,9 +185,7 @@ class Books:
         self.move(asset.held_as, qty, at)
         self.move_cash(-qty * at * asset.multiplier)
 
-    def transfer(
-        self, symbol: str, qty: Decimal, price: Decimal | None, activity_type: str
-    ) -> tuple[Booking, ...]:
+    def transfer(self, symbol: str, qty: Decimal, price: Decimal | None, activity_type: str) -> tuple[Booking, ...]:
         """Shares or coins come in or leave (ACATS, JNLS, OCT, ...) without cash; its booking is returned."""
         asset = self.asset(symbol)
         at = price or self.prices[asset.held_as] or ZERO

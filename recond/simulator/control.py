@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -260,24 +261,26 @@ class Clear(BaseModel):
     account: str | None = None
 
 
-OPERATIONS: Mapping[str, type[Operation]] = {
-    "trade": Trade,
-    "silent": Silent,
-    "price": Price,
-    "split": Split,
-    "rename": Rename,
-    "expire": Expire,
-    "exercise": Exercise,
-    "assign": Assign,
-    "fee": Fee,
-    "book_fees": BookFees,
-    "transfer": Transfer,
-    "deposit": Deposit,
-    "bust": Bust,
-    "reset": Reset,
-    "block": Block,
-    "fills": Fills,
-}
+OPERATIONS: Mapping[str, type[Operation]] = MappingProxyType(
+    {
+        "trade": Trade,
+        "silent": Silent,
+        "price": Price,
+        "split": Split,
+        "rename": Rename,
+        "expire": Expire,
+        "exercise": Exercise,
+        "assign": Assign,
+        "fee": Fee,
+        "book_fees": BookFees,
+        "transfer": Transfer,
+        "deposit": Deposit,
+        "bust": Bust,
+        "reset": Reset,
+        "block": Block,
+        "fills": Fills,
+    }
+)
 NAMES = (*OPERATIONS, "fault", "clear")
 
 

@@ -23,9 +23,7 @@ def _held(account: Account, symbol: str) -> Position:
     return position
 
 
-def split(
-    account: Account, symbol: str, new: Decimal, old: Decimal, *, whole: bool = False
-) -> tuple[Booking, ...]:
+def split(account: Account, symbol: str, new: Decimal, old: Decimal, *, whole: bool = False) -> tuple[Booking, ...]:
     """`new` shares for `old`: quantity and price scale, the cost basis stays.
 
     With `whole` the count is cut to whole shares and the rest is paid as cash in lieu, with its part of the

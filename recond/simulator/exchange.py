@@ -1,7 +1,7 @@
 """One account in operation: its books, its past, its request budget, and when its orders are filled.
 
-Owns matching (when and in how many parts an order fills), delayed bookings and the rate limit's window. May not
-know HTTP or websockets: whoever listens is handed each trade update.
+Owns matching (when and in how many parts an order fills), delayed bookings and the rate limit's window.
+May not know HTTP or websockets: whoever listens is handed each trade update.
 """
 
 from __future__ import annotations

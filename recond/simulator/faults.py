@@ -6,9 +6,10 @@ cleared). May not know how a fault looks on the wire: `answers` and `stream` do 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,52 +18,58 @@ Endpoint = Literal["positions", "account", "orders", "activities", "clock", "ass
 BREAKS = Literal["missing", "null", "number", "enum", "garbage_symbol"]
 
 # kind → the parameters it takes. A fault on `all` means every REST endpoint.
-REST_KINDS: dict[str, frozenset[str]] = {
-    "status": frozenset({"status"}),  # a JSON error as Alpaca writes it (500)
-    "html": frozenset({"status"}),  # a gateway's page (502; 504 and 200 are usual too)
-    "hang": frozenset(),  # accepts and never answers
-    "delay": frozenset({"seconds", "random"}),  # answers late
-    "drip": frozenset({"seconds"}),  # the body takes that long, byte group by byte group
-    "cut": frozenset(),  # the connection ends in the middle of the body
-    "empty_body": frozenset(),
-    "redirect": frozenset(),  # 302
-    "null": frozenset(),
-    "object": frozenset(),  # a JSON object where a list belongs
-    "empty_list": frozenset(),
-    "drop_rows": frozenset({"symbols", "every"}),
-    "break_rows": frozenset({"how", "field", "symbols", "every"}),
-    "lag": frozenset({"seconds", "random"}),  # the answer is as old as that (at most 300 s)
-}
-STREAM_KINDS: dict[str, frozenset[str]] = {
-    # Counted in events
-    "delay": frozenset({"seconds", "random"}),  # `random` also reorders
-    "drop": frozenset({"chance"}),
-    "duplicate": frozenset({"chance"}),
-    "reorder": frozenset({"chance"}),  # swapped with the next event, or sent after a second without one
-    # Counted in connections
-    "replay": frozenset({"last"}),  # the last events again after each listen
-    "half_open": frozenset(),  # nothing passes any more, pings stay unanswered; for that socket it is final
-    "refuse": frozenset(),  # the upgrade is answered 429
-    "unauthorized": frozenset(),
-    "slow_auth": frozenset({"seconds"}),  # the answer to the authentication
-    "no_auth": frozenset(),
-    "slow_ack": frozenset({"seconds"}),  # the answer to listen
-    "no_ack": frozenset(),
-    "ack_without": frozenset(),  # the listening ack does not name the stream
-    "linger": frozenset({"seconds"}),  # the slot stays taken after a client has gone
-}
+REST_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "status": frozenset({"status"}),  # a JSON error as Alpaca writes it (500)
+        "html": frozenset({"status"}),  # a gateway's page (502; 504 and 200 are usual too)
+        "hang": frozenset(),  # accepts and never answers
+        "delay": frozenset({"seconds", "random"}),  # answers late
+        "drip": frozenset({"seconds"}),  # the body takes that long, byte group by byte group
+        "cut": frozenset(),  # the connection ends in the middle of the body
+        "empty_body": frozenset(),
+        "redirect": frozenset(),  # 302
+        "null": frozenset(),
+        "object": frozenset(),  # a JSON object where a list belongs
+        "empty_list": frozenset(),
+        "drop_rows": frozenset({"symbols", "every"}),
+        "break_rows": frozenset({"how", "field", "symbols", "every"}),
+        "lag": frozenset({"seconds", "random"}),  # the answer is as old as that (at most 300 s)
+    }
+)
+STREAM_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        # Counted in events
+        "delay": frozenset({"seconds", "random"}),  # `random` also reorders
+        "drop": frozenset({"chance"}),
+        "duplicate": frozenset({"chance"}),
+        "reorder": frozenset({"chance"}),  # swapped with the next event, or sent after a second without one
+        # Counted in connections
+        "replay": frozenset({"last"}),  # the last events again after each listen
+        "half_open": frozenset(),  # nothing passes any more, pings stay unanswered; for that socket it is final
+        "refuse": frozenset(),  # the upgrade is answered 429
+        "unauthorized": frozenset(),
+        "slow_auth": frozenset({"seconds"}),  # the answer to the authentication
+        "no_auth": frozenset(),
+        "slow_ack": frozenset({"seconds"}),  # the answer to listen
+        "no_ack": frozenset(),
+        "ack_without": frozenset(),  # the listening ack does not name the stream
+        "linger": frozenset({"seconds"}),  # the slot stays taken after a client has gone
+    }
+)
 # Done at once to every open connection, `count` times; nothing stays behind.
-FRAME_KINDS: dict[str, frozenset[str]] = {
-    "error": frozenset(),  # error frame, then close
-    "unknown_event": frozenset(),
-    "unknown_stream": frozenset(),
-    "null_data": frozenset(),
-    "garbage": frozenset(),  # bytes that are no JSON
-    "huge": frozenset({"size"}),
-    "flood": frozenset({"rate"}),  # `count` (10,000) `new` events of an order nobody placed
-    "cut": frozenset(),  # the connection ends without a close frame
-    "close": frozenset(),
-}
+FRAME_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "error": frozenset(),  # error frame, then close
+        "unknown_event": frozenset(),
+        "unknown_stream": frozenset(),
+        "null_data": frozenset(),
+        "garbage": frozenset(),  # bytes that are no JSON
+        "huge": frozenset({"size"}),
+        "flood": frozenset({"rate"}),  # `count` (10,000) `new` events of an order nobody placed
+        "cut": frozenset(),  # the connection ends without a close frame
+        "close": frozenset(),
+    }
+)
 _COMMON = frozenset({"endpoint", "kind", "account", "count", "duration"})
 
 
@@ -100,9 +107,9 @@ class Fault(BaseModel):
         return self
 
     @staticmethod
-    def kinds(endpoint: Endpoint) -> dict[str, frozenset[str]]:
+    def kinds(endpoint: Endpoint) -> Mapping[str, frozenset[str]]:
         """The kinds an endpoint can have, with their parameters."""
-        return STREAM_KINDS | FRAME_KINDS if endpoint == "stream" else REST_KINDS
+        return {**STREAM_KINDS, **FRAME_KINDS} if endpoint == "stream" else REST_KINDS
 
     @property
     def at_once(self) -> bool:
@@ -156,9 +163,7 @@ class Faults:
         """What is on now."""
         now = self._clock()
         self._active = [
-            active
-            for active in self._active
-            if active.left != 0 and (active.until is None or now < active.until)
+            active for active in self._active if active.left != 0 and (active.until is None or now < active.until)
         ]
         return list(self._active)
 
@@ -176,4 +181,3 @@ class Faults:
                 active.left -= 1
             taken.append(fault)
         return taken
-

@@ -1,7 +1,7 @@
 """Alpaca's trading REST under /v2, as far as a bot and a reconciler need it.
 
-Owns routes, query parameters, paging and the order of checks: keys, rate limit, faults, then the request. May
-not know how accounts work inside or how faults look on the wire.
+Owns routes, query parameters, paging and the order of checks: keys, rate limit, faults, then the request.
+May not know how accounts work inside or how faults look on the wire.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ class Rest:
             app.router.add_route(method, path, self._served(endpoint, handler))
         app.router.add_route("*", "/v2/{rest:.*}", self._served("all", not_found))
 
-    def _served(
-        self, endpoint: str, handler: Handler
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _served(self, endpoint: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, endpoint, handler)
 
@@ -305,9 +303,7 @@ def assets(call: Call) -> Answer:
     books = call.exchange.account
     wanted = call.query.get("asset_class")
     known = [asset for asset in map(asset_of, books.prices) if asset is not None]
-    return Answer(
-        data=[wire.asset_json(books, asset) for asset in known if wanted in (None, asset.asset_class)]
-    )
+    return Answer(data=[wire.asset_json(books, asset) for asset in known if wanted in (None, asset.asset_class)])
 
 
 def one_asset(call: Call) -> Answer:

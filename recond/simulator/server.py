@@ -52,9 +52,7 @@ class Simulator:
     ) -> None:
         self._host = host
         self._port = port
-        self._scenarios = {
-            name: _scenario(chosen) for name, chosen in (accounts or {MAIN: scenario}).items()
-        }
+        self._scenarios = {name: _scenario(chosen) for name, chosen in (accounts or {MAIN: scenario}).items()}
         self._now = now
         self._seed = seed
         self._rate_limit = rate_limit

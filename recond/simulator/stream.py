@@ -1,8 +1,8 @@
 """The `trade_updates` websocket: authentication, listening, one connection per account, and its faults.
 
 Owns the frames, the slot of each account and everything that can go wrong on this socket. An event without a
-listener is lost, as at Alpaca; the last 1,000 events per account are kept for the fault `replay`. May not
-change an account.
+listener is lost, as at Alpaca; the last 1,000 events per account are kept for the fault `replay`.
+May not change an account.
 """
 
 from __future__ import annotations
@@ -235,9 +235,7 @@ class Stream:
 
     def _pass(self, connection: Connection, frame: bytes) -> None:
         assert connection.exchange is not None
-        taken = self._faults.take(
-            "stream", connection.exchange.name, "delay", "drop", "duplicate", "reorder"
-        )
+        taken = self._faults.take("stream", connection.exchange.name, "delay", "drop", "duplicate", "reorder")
         hit = {fault.kind: fault for fault in taken if self._rng.random() < fault.chance}
         if "drop" in hit:
             return
@@ -262,11 +260,7 @@ class Stream:
 
     def disturb(self, fault: Fault) -> int:
         """Do an at-once fault to every open connection it names, or mute them; returns how many those were."""
-        chosen = [
-            c
-            for c in self._connections
-            if c.exchange is not None and fault.account in (None, c.exchange.name)
-        ]
+        chosen = [c for c in self._connections if c.exchange is not None and fault.account in (None, c.exchange.name)]
         for connection in chosen:
             self._disturb(connection, fault)
         return len(chosen)

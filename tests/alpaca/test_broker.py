@@ -19,6 +19,7 @@ import structlog
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from recond.alpaca import wire
 from recond.alpaca.broker import AlpacaBroker
 from recond.ports import BrokerRefused, BrokerUnavailable, PortError
 from tests.alpaca.raw_server import KEY, SECRET, RawServer, answer
@@ -197,6 +198,14 @@ async def test_late_answer_is_nobodys(server: RawServer, alpaca: AlpacaBroker) -
     assert [each.instrument.symbol for each in (await alpaca.positions()).positions] == ["NEXT"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_fault_of_our_own(server: RawServer, alpaca: AlpacaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When reading an answer fails in a way that nobody foresaw, the call ends at once as unavailable."""
+    monkeypatch.setattr(wire, "holdings", lambda body: 1 // len(body))
+    with pytest.raises(BrokerUnavailable, match="fault of recond's own"):
+        await alpaca.positions()
+
+
 async def test_one_request_at_a_time(server: RawServer, alpaca: AlpacaBroker) -> None:
     """Calls made together are sent one after the other, and a cancelled one lets the next go on at once."""
     server.replies = [hang, answer(), answer('{"id":"a","status":"ACTIVE"}')]
@@ -215,6 +224,7 @@ def test_a_hanging_request_does_not_hold_up_the_exit() -> None:
     """A process that is told to end while a request hangs is gone within two seconds."""
     code = """
 import asyncio, signal
+from recond.alpaca import wire
 from recond.alpaca.broker import AlpacaBroker
 
 async def main():

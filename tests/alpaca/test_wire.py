@@ -149,7 +149,10 @@ def test_no_list(body: object) -> None:
         ("+1", None),
         (".5", None),
         ("٣", None),
-        ("9" * 41, None),
+        ("-" + "9" * 28, Decimal("-" + "9" * 28)),
+        ("9" * 31, None),
+        pytest.param(10**5000, None, id="huge"),
+        (Decimal("0.00000000000001"), Decimal("1e-14")),
         (0.5, None),
     ],
 )

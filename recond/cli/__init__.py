@@ -1,0 +1,9 @@
+"""The command line of recond.
+
+Owns nothing itself: the commands are in `commands`, the way to the daemon in `asking`, the looks in `words`.
+May not import anything heavy: `recond status` must start in a moment.
+"""
+
+from recond.cli.commands import main
+
+__all__ = ["main"]

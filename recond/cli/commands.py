@@ -1,0 +1,216 @@
+"""What an operator types, and with which code it exits.
+
+Owns the commands and their options.
+May not import at the top what only some commands need: those that ask the daemon must start in a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+import recond
+from recond.cli import words
+from recond.cli.asking import Daemon, Failure, Misconfigured, Undecided, find_daemon
+
+if TYPE_CHECKING:
+    from recond.config import Config
+    from recond.simulator import Simulator
+
+FAILED, UNSETTLED = 1, 3
+_FIRST_PASS_S = 120
+Command = Callable[..., Any]
+_FILE = click.Path(path_type=Path)
+_LIMIT = click.IntRange(1, 1000)
+
+
+def asks(command: Command) -> Command:
+    """Give a command the options by which the daemon is found, and the daemon as its first argument."""
+
+    @click.option("--config", type=_FILE, metavar="FILE", help="Read here where recond answers.")
+    @click.option("--url", envvar="RECOND_URL", metavar="URL", help="Where recond answers [env: RECOND_URL].")
+    @click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
+    @wraps(command)
+    def found(*, config: Path | None, url: str | None, as_json: bool, **options: Any) -> Any:
+        where, token = find_daemon(config, url, os.environ)
+        return command(Daemon(where, token, as_json=as_json), **options)
+
+    return found
+
+
+def configured(command: Command) -> Command:
+    """Give a command --config and the checked configuration; every fault of it is printed, exit code 78."""
+
+    @click.option("--config", type=_FILE, metavar="FILE", help="Instead of the usual places.")
+    @wraps(command)
+    def loaded(*, config: Path | None, **options: Any) -> Any:
+        from recond.config import ConfigError, load
+
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        try:
+            return command(load(config, os.environ, Path(credentials) if credentials else None), **options)
+        except ConfigError as error:
+            raise Misconfigured(str(error), hint=error.hint) from error
+
+    return loaded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(recond.__version__, message="recond %(version)s")
+def main() -> None:
+    """Keep a position ledger true to what its Alpaca account really holds.
+
+    Configuration is read from --config FILE, else $RECOND_CONFIG, ./config.toml or /etc/recond/config.toml. A
+    token, if one is needed, is taken from the systemd credential recond-token or from $RECOND_TOKEN. Exit code 78:
+    the configuration is at fault.
+    """
+
+
+@main.command()
+@configured
+def run(config: Config) -> NoReturn:
+    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP forces a pass."""
+    from recond import daemon
+
+    sys.exit(daemon.main(config))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@configured
+def check(config: Config, as_json: bool) -> NoReturn:
+    """Try the configuration, the ledger and the broker's keys, without changing anything."""
+    from recond import daemon
+
+    sys.exit(daemon.check(config, as_json))
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="End when the story has been told.")
+def demo(once: bool) -> NoReturn:
+    """Watch recond at work against a simulated Alpaca. Needs no keys."""
+    from recond import demo as story
+
+    sys.exit(story.main(once=once))
+
+
+@main.command()
+@click.option("--listen", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@click.option("--scenario", default="demo", show_default=True, metavar="NAME", help="What the account holds at first.")
+def simulate(listen: str, scenario: str) -> None:
+    """Run a simulated Alpaca until Ctrl-C, to point bots, recond and alerts at."""
+    import asyncio
+
+    from recond.simulator import SCENARIOS, serve
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.BadParameter("expected HOST:PORT, such as 127.0.0.1:5001", param_hint="--listen")
+    if scenario not in SCENARIOS:
+        raise click.BadParameter(f"expected one of {', '.join(SCENARIOS)}", param_hint="--scenario")
+    try:
+        asyncio.run(serve(host.strip("[]"), int(port), scenario, _tell_simulated))
+    except OSError as error:
+        raise Failure(f"cannot listen on {listen}: {error.strerror}", hint="Choose another --listen.") from error
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def _tell_simulated(simulator: Simulator) -> None:
+    click.echo(words.simulated(simulator.rest_url, simulator.stream_url, simulator.key, simulator.secret))
+
+
+@main.command()
+@asks
+def status(daemon: Daemon) -> None:
+    """Show what the daemon knows now: each account's last pass, its gate, and what is open."""
+    daemon.said(words.status(daemon.ask("/api/positions/reconciliation-status"), daemon.url))
+
+
+@main.command()
+@click.option("--account", metavar="NAME")
+@click.option("--symbol", metavar="SYMBOL")
+@click.option("--all", "everything", is_flag=True, help="Closed ones too.")
+@click.option("--limit", type=_LIMIT, default=1000, show_default=True)
+@asks
+def positions(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
+    """List the positions in the ledger."""
+    state = None if everything else "open"
+    page = daemon.ask("/api/positions", account=account, symbol=symbol, status=state, limit=limit)
+    daemon.said(words.page(page, words.POSITION))
+
+
+@main.command()
+@click.option("--account", metavar="NAME", help="Needed when there are several.")
+@click.option("--no-force", is_flag=True, help="Make no pass when the last success is younger than the interval.")
+@click.option(
+    "--wait", type=click.IntRange(0, 300), default=60, show_default=True, help="Seconds, for what is pending."
+)
+@asks
+def reconcile(daemon: Daemon, account: str | None, no_force: bool, wait: int) -> NoReturn:
+    """Force a pass and wait for its result.
+
+    Exit code 0: success, everything agrees or was settled without a conflict. 1: the pass failed, or recond did not
+    answer. 3: partial, something is or was in conflict, or is held, unreadable or pending.
+    """
+    answer = daemon.ask(
+        "/api/positions/reconcile",
+        method="POST",
+        timeout_s=wait + _FIRST_PASS_S,
+        account=account,
+        force=str(not no_force).lower(),
+        wait=wait,
+    )
+    daemon.said("\n".join([words.sentence(answer), *words.matters(answer, answer["conflicts"])]))
+    sys.exit({"success": 0, "partial": UNSETTLED}.get(answer["status"], FAILED))
+
+
+@main.command()
+@click.argument("show", type=click.Choice(["show"]), required=False)
+@click.argument("number", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@click.option("--account", metavar="NAME")
+@click.option("--limit", type=_LIMIT, default=20, show_default=True)
+@asks
+def runs(daemon: Daemon, show: str | None, number: int | None, account: str | None, limit: int) -> None:
+    """List the recorded passes, newest first; `runs show ID`: what one of them found and changed."""
+    if show is None:
+        daemon.said(words.page(daemon.ask("/api/runs", account=account, limit=limit), words.RUN))
+    elif number is None:
+        raise click.UsageError("Which one? `recond runs show ID`")
+    else:
+        daemon.said(words.run(daemon.ask(f"/api/runs/{number}")))
+
+
+@main.command()
+@click.option("--account", metavar="NAME")
+@click.option("--symbol", metavar="SYMBOL")
+@click.option("--limit", type=_LIMIT, default=20, show_default=True)
+@asks
+def conflicts(daemon: Daemon, account: str | None, symbol: str | None, limit: int) -> None:
+    """List the recorded conflicts, newest first."""
+    page = daemon.ask("/api/conflicts", account=account, symbol=symbol, limit=limit)
+    daemon.said(words.page(page, words.CONFLICT))
+
+
+@main.command()
+@click.option("--account", metavar="NAME", help="All, unless one is named.")
+@click.option("--symbol", metavar="SYMBOL", help="Only what concerns this symbol.")
+@click.option("--max-age", type=click.FloatRange(0), metavar="SECONDS", help="How old the last success may be.")
+@asks
+def gate(daemon: Daemon, account: str | None, symbol: str | None, max_age: float | None) -> NoReturn:
+    """Ask whether bots may trade.
+
+    Exit code 0: clear. 1: blocked. 3: unknown, also when recond does not answer.
+    """
+    try:
+        answer = daemon.ask("/api/gate", answers=(200, 409, 503), account=account, symbol=symbol, maxAge=max_age)
+    except Failure as failure:
+        raise Undecided(failure.message) from failure
+    daemon.said(words.gate(answer))
+    sys.exit({"clear": 0, "blocked": FAILED}.get(answer["state"], UNSETTLED))

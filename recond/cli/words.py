@@ -1,0 +1,144 @@
+"""Answers of the daemon as sentences and tables.
+
+Owns how each looks on a terminal. Numbers are the text that was sent, so that no digit is lost.
+May not ask anything, or let a text from outside steer the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+POSITION = (
+    "account symbol strategyId quantity entryPrice currentPrice marketValue unrealizedPl status source lastSyncedAt"
+)
+RUN = "id account startedAt trigger status brokerPositions dbPositions synced added removed conflicts pending error"
+CONFLICT = (
+    "id account symbol kind cause brokerQuantity ledgerQuantity resolution openedAt sightings resolvedAt resolvedBy"
+)
+_DRIFT = "symbol kind cause brokerQuantity ledgerQuantity explanation"
+_CORRECTION = "id positionId symbol strategyId before after cause"
+_NUMBER = re.compile(r"-|-?[0-9]+(\.[0-9]+)?")
+
+
+def status(answer: Mapping[str, Any], url: str) -> str:
+    """All that is known now."""
+    every_s = int(answer["interval"]) // 1000
+    lines = [f"recond {answer['version']} at {url}, a pass every {every_s} s"]
+    lines += [f"warning: {text(warning)}" for warning in answer["warnings"]]
+    for account in answer["accounts"]:
+        lines += ["", f"{account['account']} (user {account['userId']}, {account['environment']})"]
+        lines += [f"  gate          {account['gate']['state']}", *_reasons(account["gate"], "                {text}")]
+        last, age_ms, broker = account["lastRun"], account["lastSuccessAgeMs"], account["brokerAccount"]
+        lines.append(f"  last pass     {sentence(last) if last else 'none yet'}")
+        lines.append(f"  last success  {'none yet' if age_ms is None else f'{int(age_ms) // 1000} s ago'}")
+        lines.append(f"  stream        {text(account['stream'])}")
+        if broker:
+            lines.append(f"  broker        {text(broker['status'])}, equity {text(broker['equity'])}")
+        lines += [f"  {line}" for line in matters(account, account["openConflicts"])]
+    return "\n".join(lines)
+
+
+def sentence(answer: Mapping[str, Any]) -> str:
+    """One pass, or several that were one answer, in a sentence."""
+    ended = f"{answer['account']}: {answer['status']} at {text(answer['timestamp'])}"
+    if answer["error"]:
+        hint = text(answer["error"]["hint"])
+        return f"{ended}: {text(answer['error']['message'])}{f' ({hint})' if hint else ''}"
+    skipped = ", no new pass since the last success is recent" if answer["skipped"] else ""
+    return (
+        f"{ended}, run {answer['runId']}{skipped}: broker {text(answer['brokerPositions'])} positions, "
+        f"ledger {text(answer['dbPositions'])}; {answer['synced']} agree, {answer['added']} opened, "
+        f"{answer['removed']} closed, {len(answer['conflicts'])} in conflict, {len(answer['pending'])} pending, "
+        f"{len(answer['holds'])} held; total value {text(answer['totalValue'])}"
+    )
+
+
+def matters(answer: Mapping[str, Any], conflicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for everything that does not simply agree."""
+    lines = [
+        f"conflict {text(c['id'])}: {_sides(c)}, {c['cause']}; "
+        f"{'resolved: ' + text(c['resolvedBy'] or c['resolution']) if c['resolved'] else 'open'}"
+        for c in conflicts
+    ]
+    lines += [f"hold {text(h['id'])}: {_sides(h)}: {text(h['reason'])}" for h in answer["holds"]]
+    return lines + [f"pending: {_sides(p)}: {text(p['why'])}" for p in answer["pending"]]
+
+
+def _sides(entry: Mapping[str, Any]) -> str:
+    return f"{text(entry['symbol'])} broker {entry['brokerQty']}, ledger {entry['dbQty']}"
+
+
+def gate(answer: Mapping[str, Any]) -> str:
+    """The answer, and what speaks against trading."""
+    return "\n".join([answer["state"], *_reasons(answer, "  {account}: {text}")])
+
+
+def _reasons(gate: Mapping[str, Any], form: str) -> list[str]:
+    return [form.format_map({name: text(value) for name, value in reason.items()}) for reason in gate["reasons"]]
+
+
+def run(answer: Mapping[str, Any]) -> str:
+    """One recorded pass with what it found and changed."""
+    lists = {"drifts": _DRIFT, "corrections": _CORRECTION}
+    lines = [f"{name:<16} {text(value)}" for name, value in answer.items() if name not in lists and value is not None]
+    for name, columns in lists.items():
+        lines += ["", f"{name}:", _table(answer[name], columns)]
+    return "\n".join(lines)
+
+
+def simulated(rest_url: str, stream_url: str, key: str, secret: str) -> str:
+    """Where a simulated Alpaca is, and how to use it."""
+    return f"""\
+A simulated Alpaca answers at {rest_url} (stream: {stream_url}) until Ctrl-C.
+
+Its account, for recond's config.toml:
+
+[[accounts]]
+name = "simulated"
+user_id = 1
+rest_url = "{rest_url}"
+stream_url = "{stream_url}"
+
+and for the environment of recond and of bots:
+
+export ALPACA_API_KEY={key}
+export ALPACA_SECRET_KEY={secret}
+
+Make something happen:
+
+curl -d '{{"symbol": "AAPL", "side": "buy", "qty": 5}}' {rest_url}/control/trade
+curl -d '{{"endpoint": "positions", "kind": "hang", "count": 1}}' {rest_url}/control/fault
+curl -d '{{}}' {rest_url}/control/clear
+curl {rest_url}/control     # accounts, faults, and all operations
+"""
+
+
+def page(answer: Mapping[str, Any], columns: str) -> str:
+    """The rows of a page in these columns."""
+    rows = answer["items"]
+    more = f"\n{len(rows)} of {answer['total']}; --limit shows more" if answer["next"] else ""
+    return _table(rows, columns) + more
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: str) -> str:
+    """Aligned columns, those of numbers to the right; "none" without rows."""
+    if not rows:
+        return "none"
+    cells = [columns.split(), *([text(row.get(column)) for column in columns.split()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in cells
+    )
+
+
+def text(value: object) -> str:
+    """A value on one line; "-" for null. What could steer the terminal is shown as "?"."""
+    text = "-" if value is None else str(value)
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,102 @@
+"""Brings a ledger to this program's schema: numbered SQL files, each in one transaction, each recorded.
+
+Owns the order of `migrations/`, the table `migrations` in the ledger, `user_version` and `application_id`.
+May not touch a database that is not recond's, one that a newer recond has written, or one with another history.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+import aiosqlite
+
+from recond.ports import LedgerCorrupt
+from recond.sqlite.text import time_text
+
+APPLICATION_ID = 0x7265636F  # "reco"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema; `number` counts from 1 without gaps."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest by which an altered step is known."""
+        return sha256(self.sql.encode()).hexdigest()
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """The steps that this program knows, in order."""
+    folder = files("recond.sqlite") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"[0-9]{4}_\w+\.sql", entry.name))
+    return tuple(
+        Migration(number=int(name[:4]), name=name.removesuffix(".sql"), sql=(folder / name).read_text("utf-8"))
+        for name in names
+    )
+
+
+async def migrate(
+    connection: aiosqlite.Connection, path: Path, now: datetime, steps: Sequence[Migration] | None = None
+) -> None:
+    """Apply the steps that the ledger lacks. `connection` is in autocommit mode, `path` is for messages.
+
+    Raises `LedgerCorrupt` when the file is not a ledger that this program may touch, and SQLite's errors.
+    """
+    steps = migrations() if steps is None else steps
+    application_id = await _number(connection, "PRAGMA application_id")
+    version = await _number(connection, "PRAGMA user_version")
+    if application_id != APPLICATION_ID:
+        if application_id or version or await _number(connection, "SELECT count(*) FROM sqlite_schema"):
+            raise LedgerCorrupt(
+                f"{path} is a SQLite database, but not a ledger of recond",
+                hint="name another file in [ledger] path; recond creates it",
+            )
+    elif version > len(steps):
+        raise LedgerCorrupt(
+            f"the ledger {path} was written by a newer recond (schema {version}, this one knows {len(steps)})",
+            hint="install that version again, or restore a backup from before",
+        )
+    else:
+        applied = await connection.execute_fetchall("SELECT number, name, sha256 FROM migrations ORDER BY number")
+        expected = [(step.number, step.name, step.sha256) for step in steps[:version]]
+        if [tuple(row) for row in applied] != expected:
+            raise LedgerCorrupt(
+                f"the ledger {path} has another history than this recond (schema {version})",
+                hint="install the recond that wrote it, or restore a backup",
+            )
+    for step in steps[version:]:
+        await connection.executescript(_script(step, now))
+
+
+def _script(step: Migration, now: datetime) -> str:
+    """The step as one transaction; one script, since sqlite3 commits before each (names and digests need no quoting)."""
+    return f"""
+        BEGIN IMMEDIATE;
+        CREATE TABLE IF NOT EXISTS migrations (
+            number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at TEXT NOT NULL
+        ) STRICT;
+        {step.sql}
+        INSERT INTO migrations VALUES ({step.number}, '{step.name}', '{step.sha256}', '{time_text(now)}');
+        PRAGMA application_id = {APPLICATION_ID};
+        PRAGMA user_version = {step.number};
+        COMMIT;
+    """
+
+
+async def _number(connection: aiosqlite.Connection, sql: str) -> int:
+    """The single number that a statement returns."""
+    [[number]] = await connection.execute_fetchall(sql)
+    return int(number)
