@@ -7,9 +7,11 @@ May not decide anything about positions, and has no `if` that is not about confi
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -19,31 +21,55 @@ from typing import NoReturn
 
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
+from structlog.typing import FilteringBoundLogger
 
 from recond import __version__
 from recond.alpaca.broker import AlpacaBroker
 from recond.config import Account, Config, Credentials, require_credentials, warnings
 from recond.core.absence import Guards
-from recond.core.decide import Policy
 from recond.core.judge import Timing
 from recond.core.model import Reason, Run
-from recond.core.symbols import canonical_symbol
 from recond.listener import watch_ledger
-from recond.log import log_run
+from recond.log import configure, log_run
 from recond.metrics import Metrics
-from recond.ports import Ledger
+from recond.ports import Ledger, LedgerCorrupt, PortError
 from recond.reconcile import Reconciler, Rules
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.status import AccountStatus, Status
 from recond.systemd import Systemd, Watchdog
 from recond.triggers import Triggers
-from recond.web.server import WebServer
+from recond.web.server import CannotListen, WebServer
 
 JITTER = 0.1
 LAG_EVERY_S = 0.5
 
 
-async def serve(config: Config, log: structlog.stdlib.BoundLogger) -> None:
+EXIT_FAULT = 1
+EXIT_CONFIG = 78
+
+
+def main(config: Config) -> int:
+    """Run the daemon; returns the exit code: 0 told to stop, 1 could not go on, 78 an operator must change something.
+
+    Raises `ConfigError` when keys are missing.
+    """
+    # What was imported lives as long as the process: a full collection would walk it all and hold up the loop.
+    gc.collect()
+    gc.freeze()
+    configure(config.daemon.log_level, config.daemon.log_format, sys.stdout, os.environ)
+    log: FilteringBoundLogger = structlog.get_logger()
+    try:
+        asyncio.run(serve(config, log))
+    except asyncio.CancelledError:
+        log.info("recond was told to stop; the ledger is closed")
+        return 0
+    except (PortError, CannotListen) as error:
+        log.error(f"recond cannot go on: {error.message}", hint=error.hint)
+        return EXIT_CONFIG if isinstance(error, LedgerCorrupt) else EXIT_FAULT
+    raise AssertionError("the daemon ended without being told to")
+
+
+async def serve(config: Config, log: FilteringBoundLogger) -> None:
     """Run until SIGTERM or SIGINT. Raises `ConfigError`, a port error, `CannotListen`, or the bug that ended it."""
     credentials = require_credentials(config)
     systemd = Systemd(os.environ)
@@ -87,11 +113,13 @@ async def serve(config: Config, log: structlog.stdlib.BoundLogger) -> None:
         _on_signals(systemd, triggers)
         log.info(f"recond {__version__} watches {', '.join(loops)} and answers at {web.url}", url=web.url)
         systemd.ready(f"answers at {web.url}")
-        async with asyncio.TaskGroup() as tasks:
-            for name, loop in loops.items():
-                tasks.create_task(_forever(f"passes of {name}", loop.passes()))
-            tasks.create_task(_forever("ledger watcher", watch_ledger(ledger, triggers)))
-            tasks.create_task(_forever("event loop's lag", _measure_lag(metrics)))
+        await _run_tasks(
+            {
+                **{f"passes of {name}": loop.passes() for name, loop in loops.items()},
+                "ledger watcher": watch_ledger(ledger, triggers),
+                "event loop's lag": _measure_lag(metrics),
+            }
+        )
 
 
 def rules(config: Config, account: Account) -> Rules:
@@ -108,8 +136,8 @@ def rules(config: Config, account: Account) -> Rules:
             "us_option": tolerance.us_option,
             "crypto": tolerance.crypto,
         },
-        ignore=frozenset(canonical_symbol(symbol) for symbol in account.ignore),
-        policy=Policy(account.policy.default, account.policy.causes),
+        ignore=frozenset(account.ignore),
+        policy=account.policy,
         guards=Guards(config.guards.vanish_min, config.guards.vanish_fraction),
         requests_per_minute=config.guards.requests_per_minute,
     )
@@ -175,7 +203,18 @@ def _on_signals(systemd: Systemd, triggers: Mapping[str, Triggers]) -> None:
         loop.add_signal_handler(number, stop, number)
 
 
-async def _forever(name: str, work: Coroutine[object, object, NoReturn]) -> None:
+async def _run_tasks(works: Mapping[str, Coroutine[object, object, NoReturn]]) -> NoReturn:
+    """Run what must not end until one of them does, which is a fault; raises what ended it."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in works.items():
+                tasks.create_task(_forever(name, work), name=name)
+    except* PortError as errors:
+        raise errors.exceptions[0] from None
+    raise AssertionError("tasks that never end have ended")
+
+
+async def _forever(name: str, work: Coroutine[object, object, NoReturn]) -> NoReturn:
     """Run a task that must not end; one that returns is a fault like one that raises."""
     await work
     raise RuntimeError(f"the task {name!r} ended")

@@ -109,7 +109,7 @@ def find_daemon(config: Path | None, url: str | None, environ: Mapping[str, str]
     """
     credential = Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull) / "recond-token"
     try:
-        token = credential.readtext().strip()
+        token = credential.read_text().strip()
     except OSError:
         token = environ.get("RECOND_TOKEN", "").strip()
     if url:
@@ -125,7 +125,7 @@ def find_daemon(config: Path | None, url: str | None, environ: Mapping[str, str]
 def _listen(named: Path | None) -> str:
     for path in (named,) if named else map(Path, _PLACES):
         try:
-            written = tomllib.loads(path.readtext(encoding="utf-8"))
+            written = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             if named is None and isinstance(error, FileNotFoundError):
                 continue

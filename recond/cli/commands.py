@@ -190,11 +190,13 @@ def runs(daemon: Daemon, show: str | None, number: int | None, account: str | No
 @main.command()
 @click.option("--account", metavar="NAME")
 @click.option("--symbol", metavar="SYMBOL")
-@click.option("--limit", type=_LIMIT, default=20, show_default=True)
+@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
+@click.option("--limit", type=_LIMIT, default=100, show_default=True)
 @asks
-def conflicts(daemon: Daemon, account: str | None, symbol: str | None, limit: int) -> None:
-    """List the recorded conflicts, newest first."""
-    page = daemon.ask("/api/conflicts", account=account, symbol=symbol, limit=limit)
+def conflicts(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
+    """List the conflicts, newest first."""
+    state = None if everything else "open"
+    page = daemon.ask("/api/conflicts", account=account, symbol=symbol, status=state, limit=limit)
     daemon.said(words.page(page, words.CONFLICT))
 
 

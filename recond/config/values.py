@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, Literal, NoReturn, Self
 
 from recond.config import rules
 from recond.core.decide import Policy
@@ -109,7 +109,7 @@ class LedgerFile:
     """`[ledger]`: the file; a relative path counts from the working directory."""
 
     path: Annotated[str, rules.text(r"[^\0]*[^\0/]", "the path of a file")] = "recond.db"
-    journal: Annotated[str, rules.choice("wal", "delete")] = "wal"
+    journal: Annotated[Literal["wal", "delete"], rules.choice("wal", "delete")] = "wal"
     retention_s: Annotated[float, rules.duration("1d", "3650d")] = 90 * 86400.0
 
 

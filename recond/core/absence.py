@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from recond.core.exact import exactly
 from recond.core.model import AccountState, Baseline, Drift, Holdings, Instrument
 
 AGREEMENT = Decimal("0.01")
@@ -25,6 +26,7 @@ class Guards:
     vanish_fraction: Decimal
 
 
+@exactly
 def unproven(
     vanished: Sequence[Drift],
     holdings: Holdings,
@@ -36,8 +38,10 @@ def unproven(
 ) -> dict[Instrument, str]:
     """The instruments whose absence is not proven, with the reason why.
 
-    `account` was read in the same pass after `holdings`; `open_positions` counts the ledger's open instruments;
-    `equity_before` is the account's equity at the last agreement.
+    Within the 1 % that the account's value may differ by, what differs must still be less than half of what the
+    position was worth; when its worth is unknown, nothing may differ. `account` was read in the same pass after
+    `holdings`; `open_positions` counts the ledger's open instruments; `equity_before` is the account's equity at the
+    last agreement.
     """
     values = {drift.instrument: _value(drift, baselines.get(drift.instrument)) for drift in vanished}
     gap, doubt = _gap(holdings, account)
@@ -52,17 +56,26 @@ def unproven(
         value = values[drift.instrument]
         if doubt is not None:
             reasons[drift.instrument] = f"not shown by the broker, but {doubt}"
-        elif value is not None and value > 0 and gap * 2 >= value:
-            text = f"the account holds {gap:.2f} more than the shown positions, about what this one was worth"
+        elif value is None and gap > 0:
+            text = f"the account's value differs by {gap:.2f} from what is shown, and what this was worth is not known"
+            reasons[drift.instrument] = f"not shown by the broker, but {text}"
+        elif value and gap * 2 >= value:
+            text = f"the account's value differs by {gap:.2f} from what is shown, about what this one was worth"
             reasons[drift.instrument] = f"not shown by the broker, but {text} ({value:.2f})"
     return reasons
 
 
 def _value(drift: Drift, baseline: Baseline | None) -> Decimal | None:
-    """What the vanished position was last known to be worth, unsigned; None when unknown."""
+    """What the vanished position was last known to be worth, unsigned, or else had cost; None when unknown.
+
+    The multiplier of a contract is left out of what it cost: worth less, it takes more to prove its absence.
+    """
     values = [row.market_value for row in drift.rows]
-    if all(value is not None for value in values):
-        return abs(sum((value for value in values if value is not None), Decimal(0)))
+    costs = [None if row.entry_price is None else row.entry_price * row.quantity for row in drift.rows]
+    for figures in (values, costs):
+        known = [figure for figure in figures if figure is not None]
+        if len(known) == len(figures):
+            return abs(sum(known, Decimal(0)))
     return None if baseline is None or baseline.cost_basis is None else abs(baseline.cost_basis)
 
 

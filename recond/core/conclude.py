@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from recond.core.diff import Agreement, Comparison
+from recond.core.exact import exactly
 from recond.core.model import (
     Action,
     Baseline,
@@ -32,6 +33,7 @@ from recond.core.model import (
 MONEY_PLACES = Decimal("0.000000001")
 
 
+@exactly
 def conclude(
     header: Run,
     holdings: Holdings,
@@ -51,7 +53,9 @@ def conclude(
     judged = {outcome.drift.instrument.symbol: outcome for outcome in outcomes}
     waiting = {p.instrument.symbol for p in pending} | {u.symbol for u in comparison.unknown}
     conflicts = _open_before(reading.conflicts, judged, waiting, ignore, now)
-    holds = _holds_before(reading.holds, judged, waiting, ignore, now)
+    shown = {position.instrument.symbol for position in holdings.positions}
+    holds = _holds_before(reading.holds, judged, waiting, ignore, shown, now)
+    undecided = waiting | ignore | {agreement.instrument.symbol for agreement in comparison.agreements} | set(judged)
     run = tally(
         replace(
             header,
@@ -74,7 +78,10 @@ def conclude(
         seq=reading.seq,
         again_s=again_s,
         refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
-        baselines=_baselines(comparison.agreements, outcomes, now),
+        baselines=(
+            *_baselines(comparison.agreements, outcomes, now),
+            *(() if None in waiting else _flat_baselines(reading.baselines, undecided, now)),
+        ),
         settled=not (run.pending or run.unknown or run.open_holds),
         equity=state.equity if state is not None and run.status is RunStatus.SUCCESS else None,
     )
@@ -104,7 +111,7 @@ def tally(run: Run) -> Run:
 def withhold(record: Record, changed: frozenset[str]) -> Record:
     """The record without anything about the symbols that somebody changed since they were read.
 
-    Their confirmed drifts go back to pending; conflicts that were open stay open, unseen by this run.
+    Their confirmed drifts go back to pending; conflicts and holds that were open stay open, unseen by this run.
     """
     kept: list[Outcome] = []
     withheld: list[Outcome] = []
@@ -122,20 +129,35 @@ def withhold(record: Record, changed: frozenset[str]) -> Record:
         )
         for outcome in withheld
     )
+    unended = [c for c in record.run.ended_conflicts if c.instrument.symbol in changed]
+    unseen = [
+        replace(o.conflict, sightings=o.conflict.sightings - 1)
+        for o in withheld
+        if o.conflict is not None and o.conflict.id is not None
+    ]
+    released = [h for h in record.run.ended_holds if h.instrument.symbol in changed]
+    held = [o.hold for o in withheld if o.hold is not None and o.hold.id is not None]
     run = replace(
         record.run,
         outcomes=tuple(kept),
         pending=record.run.pending + pending,
-        carried_conflicts=record.run.carried_conflicts
-        + tuple(o.conflict for o in withheld if o.conflict is not None and o.conflict.id is not None),
-        carried_holds=record.run.carried_holds
-        + tuple(o.hold for o in withheld if o.hold is not None and o.hold.id is not None),
+        carried_conflicts=(
+            *record.run.carried_conflicts,
+            *(replace(conflict, resolved_at=None, resolved_by=None) for conflict in (*unended, *unseen)),
+        ),
+        ended_conflicts=tuple(c for c in record.run.ended_conflicts if c not in unended),
+        carried_holds=(
+            *record.run.carried_holds,
+            *(replace(hold, ended_at=None, ended_by=None) for hold in (*released, *held)),
+        ),
+        ended_holds=tuple(h for h in record.run.ended_holds if h not in released),
     )
     return replace(
         record,
         run=tally(run),
         baselines=tuple(b for b in record.baselines if b.instrument.symbol not in changed),
-        settled=record.settled and not withheld,
+        settled=record.settled and not withheld and not released,
+        equity=None if withheld or released or unended else record.equity,
     )
 
 
@@ -180,6 +202,7 @@ def _holds_before(
     judged: Mapping[str, Outcome],
     waiting: Set[str | None],
     ignore: Set[str],
+    shown: Set[str],
     now: datetime,
 ) -> list[Hold]:
     """The holds open before this run and not held by it again: carried on while undecided, else ended."""
@@ -192,7 +215,8 @@ def _holds_before(
         if symbol in waiting or None in waiting:
             before.append(hold)
         else:
-            ended_by = "ignored" if symbol in ignore else "shown again" if outcome is None else "proven"
+            by = "shown again" if symbol in shown else "agreement" if outcome is None else "proven"
+            ended_by = "ignored" if symbol in ignore else by
             before.append(replace(hold, ended_at=now, ended_by=ended_by))
     return before
 
@@ -205,7 +229,7 @@ def _refresh(agreement: Agreement) -> list[Refresh]:
     alone = len(agreement.rows) == 1
     multiplier = None
     if position.market_value is not None and position.price:
-        multiplier = round(position.market_value / (position.quantity * position.price))
+        multiplier = round(position.market_value / (position.quantity * position.price)) or None
     refreshes = []
     for row in agreement.rows:
         entry = position.entry_price if alone or row.entry_price is None else row.entry_price
@@ -248,6 +272,15 @@ def _baselines(agreements: Sequence[Agreement], outcomes: Sequence[Outcome], now
         )
         for instrument, position, ledger in agreed
     )
+
+
+def _flat_baselines(known: Mapping[Instrument, Baseline], undecided: Set[str | None], now: datetime) -> list[Baseline]:
+    """Zero for the instruments known from before that neither side has any more: they agree on nothing."""
+    return [
+        Baseline(instrument, Decimal(0), Decimal(0), None, now)
+        for instrument, before in known.items()
+        if instrument.symbol not in undecided and (before.broker_quantity or before.ledger_quantity)
+    ]
 
 
 def _total_value(holdings: Holdings) -> Decimal | None:

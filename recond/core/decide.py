@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from recond.core.exact import exactly
 from recond.core.model import (
     Action,
     Cause,
@@ -55,10 +56,12 @@ def decide(
 
     `doubt` says why the broker's answer must not be acted on yet; `conflict` and `hold` are those that are open on
     the instrument. A drift of kind `quantity` is always a conflict, resolved at once or not; any other only when
-    it stays unresolved.
+    it stays unresolved. A doubt opens no conflict, but one that is open already stays open through it.
     """
     if doubt is not None:
-        return Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, hold, now))
+        held = Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, hold, now))
+        known = conflict is not None and conflict.kind is drift.kind
+        return replace(held, conflict=_conflict(held, conflict, now)) if known else held
     corrections: tuple[Correction, ...] | None = ()
     resolution = policy.of(explanation.cause)
     if resolution is Resolution.USE_BROKER:
@@ -72,6 +75,7 @@ def decide(
     return outcome
 
 
+@exactly
 def correct(drift: Drift, cause: Cause) -> tuple[Correction, ...] | None:
     """The changes that make the ledger's sum the broker's; None when it cannot be told whose row to change.
 
@@ -111,8 +115,9 @@ def _share_out(drift: Drift) -> dict[str | None, Decimal] | None:
 
 
 def _change(drift: Drift, row: LedgerRow, after: Decimal, cause: Cause) -> Correction:
-    """Set one row, or close it at zero; the only row of an instrument takes the broker's entry price."""
-    entry = drift.position.entry_price if drift.position is not None and len(drift.rows) == 1 else None
+    """Set one row, or close it at zero. One that becomes the whole position, or flips, takes the broker's entry."""
+    follows = after == drift.broker or after * row.quantity < 0
+    entry = drift.position.entry_price if drift.position is not None and follows else None
     return Correction(
         action=Action.CLOSE if after == 0 else Action.SET,
         instrument=drift.instrument,

@@ -62,8 +62,9 @@ def _own_reasons(run: Run | None, success_age_s: float | None, max_age_s: float)
         failed = f": {run.error.message}" if run is not None and run.error is not None else ""
         return [GateReason(GateState.UNKNOWN, "no_success_yet", f"no pass has succeeded yet{failed}")]
     reasons = []
-    if run.status is RunStatus.FAILED and run.error is not None:
-        reasons.append(GateReason(GateState.UNKNOWN, "last_pass_failed", run.error.message))
+    if run.status is RunStatus.FAILED:
+        text = "the last pass failed" if run.error is None else run.error.message
+        reasons.append(GateReason(GateState.UNKNOWN, "last_pass_failed", text))
     if success_age_s > max_age_s:
         text = f"the last success is {success_age_s:.0f} s old, more than {max_age_s:.0f} s"
         reasons.append(GateReason(GateState.UNKNOWN, "stale", text))
@@ -75,11 +76,18 @@ def _own_reasons(run: Run | None, success_age_s: float | None, max_age_s: float)
 def _account_reasons(account: AccountState) -> list[GateReason]:
     """What the broker itself says against trading."""
     marks = (
-        (account.account_blocked, "account_blocked", "the broker has blocked the account"),
-        (account.trading_blocked, "trading_blocked", "the broker has blocked trading in the account"),
-        (account.status != "ACTIVE", "account_status", f"the broker calls the account {account.status}"),
+        (account.account_blocked, "account_blocked", "the account"),
+        (account.trading_blocked, "trading_blocked", "trading in the account"),
     )
-    return [GateReason(GateState.UNKNOWN, code, text) for marked, code, text in marks if marked]
+    reasons = []
+    for blocked, code, what in marks:
+        if blocked is not False:
+            text = f"the broker {'has blocked' if blocked else 'does not tell whether it has blocked'} {what}"
+            reasons.append(GateReason(GateState.UNKNOWN, code, text))
+    if account.status != "ACTIVE":
+        text = f"the broker calls the account {account.status}"
+        reasons.append(GateReason(GateState.UNKNOWN, "account_status", text))
+    return reasons
 
 
 def _blocked(run: Run) -> list[GateReason]:

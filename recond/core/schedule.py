@@ -15,6 +15,8 @@ from recond.core.model import Reason
 BUDGET_WINDOW_S = 60.0
 FORCED_WAIT_S = 10.0
 RETRY_FIRST_S = 10.0
+PASS_MORE = 2
+"""Requests that a pass may send after its first: the account, and the account again as a proof."""
 
 FORCED = frozenset({Reason.START, Reason.HTTP, Reason.SIGHUP, Reason.OPERATOR})
 """Somebody waits for these; all other reasons but a re-check may be late."""
@@ -33,8 +35,11 @@ class Budget:
         return replace(self, sent=recent + (now_s,) * count)
 
     def free_at(self, reserve: int, now_s: float) -> float:
-        """The earliest moment, not before now, at which one request leaves `reserve` others free."""
-        usable = max(1, self.limit - reserve)
+        """The earliest moment, not before now, at which one request leaves `reserve` others free.
+
+        What a pass may need beyond its first request is always left, unless the limit is too small for that.
+        """
+        usable = max(1, self.limit - max(reserve, min(PASS_MORE, self.limit // 8)))
         if len(self.sent) < usable:
             return now_s
         return max(now_s, self.sent[-usable] + BUDGET_WINDOW_S)

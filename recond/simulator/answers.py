@@ -54,12 +54,12 @@ class Answer:
 
 def error(code: int, message: str) -> Answer:
     """Alpaca's JSON error; the HTTP status is the code's first three digits."""
-    return Answer(code // 10000, {"code": code, "message": message})
+    return Answer(code // 100_000, {"code": code, "message": message})
 
 
 def status_error(status: int) -> Answer:
     """The error Alpaca gives for a bare status; some of them carry no code."""
-    code, message = _MESSAGES.get(status, (status * 10000, f"status {status}"))
+    code, message = _MESSAGES.get(status, (status * 100_000 + 10_000, f"status {status}"))
     return Answer(status, {"message": message} if code is None else {"code": code, "message": message})
 
 

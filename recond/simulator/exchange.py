@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from random import Random
 
 from recond.simulator.account import Account
@@ -119,9 +120,8 @@ class Exchange:
             raise RefusedError(40310000, "account is restricted from trading")
         order = account.submit(request)
         if self.rule.reject:
-            rule = self.rule
-            self.rule = FillRule(rule.delay, rule.parts, rule.gap, rule.reject - 1)
-            self._timers.after(rule.delay, lambda: self._reject(order.id))
+            self.rule = replace(self.rule, reject=self.rule.reject - 1)
+            self._timers.after(self.rule.delay, partial(self._reject, order.id))
         elif account.marketable(order):
             self._work(order)
         elif request.time_in_force in ("ioc", "fok"):
@@ -163,7 +163,7 @@ class Exchange:
         self._working.add(order.id)
         for number in range(1, rule.parts + 1):
             qty = None if number == rule.parts else part
-            self._timers.after(rule.delay + rule.gap * (number - 1), lambda qty=qty: self._fill(order.id, qty))  # type: ignore[misc]
+            self._timers.after(rule.delay + rule.gap * (number - 1), partial(self._fill, order.id, qty))
 
     def _fill(self, order_id: str, qty: Decimal | None) -> None:
         account = self.account

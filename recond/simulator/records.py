@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 
 class RefusedError(Exception):
-    """A request that Alpaca would refuse. `code` is its error code, HTTP status times 10,000 plus a number."""
+    """A request that Alpaca would refuse. `code` is its error code, which begins with the HTTP status."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

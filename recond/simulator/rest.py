@@ -162,10 +162,13 @@ def _position(call: Call) -> Position:
 
 
 def close_position(call: Call) -> Answer:
-    """DELETE /v2/positions/{symbol}: a market order for all of it, under a foreign client_order_id"""
+    """DELETE /v2/positions/{symbol}: a market order for all of it or `qty`, under a foreign client_order_id"""
     held = _position(call)
+    if "percentage" in call.query:
+        raise RefusedError(42210000, "closing a percentage is not simulated")
     side = "sell" if held.qty > 0 else "buy"
-    order = call.exchange.submit(OrderRequest(held.symbol, side, abs(held.qty)))
+    qty = _decimal(call.query, "qty") or abs(held.qty)
+    order = call.exchange.submit(OrderRequest(held.symbol, side, qty))
     return Answer(data=wire.order_json(order))
 
 
@@ -174,7 +177,7 @@ def _orders(call: Call) -> Mapping[str, Order]:
 
 
 def orders(call: Call) -> Answer:
-    """GET /v2/orders: status, limit, after, until, direction, symbols, side, asset_class"""
+    """GET /v2/orders: status, limit, after, until, direction, symbols, side, asset_class; other filters do nothing"""
     query = call.query
     status = query.get("status", "open")
     limit = _integer(query, "limit", 50, 500)

@@ -75,7 +75,7 @@ class Simulator:
             app, handle_signals=False, shutdown_timeout=0.1, handler_cancellation=True, access_log=None
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, self._host, self._port)
         try:
             await site.start()
         except OSError:

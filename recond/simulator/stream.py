@@ -158,6 +158,8 @@ class Stream:
             if message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
                 return
             if connection.mute:
+                if message.type == WSMsgType.CLOSE:
+                    await asyncio.Event().wait()  # unanswered; cancelled when the client drops the connection
                 continue
             if message.type == WSMsgType.CLOSE:
                 await websocket.close()

@@ -1,13 +1,14 @@
 """One connection to the ledger, used in whole transactions only.
 
 Owns what makes a transaction whole: one at a time per connection, and it runs on when its caller is cancelled,
-since a statement that SQLite has begun cannot be called back.
+since SQLite cannot call back a statement that it has begun.
 May not know a table.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ import aiosqlite
 from recond.sqlite.errors import port_errors
 
 BUSY_TIMEOUT_S = 5.0
+_LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 T = TypeVar("T")
 Value = str | int | float | None
@@ -34,11 +36,25 @@ class Connection:
         self._path, self._connection, self._on_commit = path, connection, on_commit
         self._lock = asyncio.Lock()
 
-    async def transaction(self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """What `work` returns, after COMMIT. When the caller is cancelled, the transaction still runs to its end."""
-        return await asyncio.shield(asyncio.create_task(self._transaction(begin, work), name="ledger transaction"))
+    async def reading(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        """What `work` returns, all of it read at one moment."""
+        return await self._whole("BEGIN", work, lambda _seconds: None)
 
-    async def _transaction(self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+    async def writing(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        """What `work` returns, after COMMIT; when `work` raises, nothing was written."""
+        return await self._whole("BEGIN IMMEDIATE", work, self._on_commit)
+
+    async def _whole(
+        self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]], on_commit: Callable[[float], None]
+    ) -> T:
+        """Let the transaction run to its end even when the caller is cancelled."""
+        return await asyncio.shield(
+            asyncio.create_task(self._transaction(begin, work, on_commit), name="ledger transaction")
+        )
+
+    async def _transaction(
+        self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]], on_commit: Callable[[float], None]
+    ) -> T:
         async with self._lock:
             with port_errors(self._path):
                 try:
@@ -49,7 +65,7 @@ class Connection:
                 except BaseException:
                     await self._connection.rollback()
                     raise
-                self._on_commit(time.perf_counter() - started)
+                on_commit(time.perf_counter() - started)
         return result
 
     async def close(self) -> None:
@@ -60,29 +76,44 @@ class Connection:
 
 
 async def connect(path: Path) -> aiosqlite.Connection:
-    """A connection in autocommit mode that waits for locks and reads bytes that are not UTF-8 as U+FFFD."""
-    connection = await aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    return connection
+    """A connection in autocommit mode that waits for locks."""
+    return await aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
 
 async def fetch(
     connection: aiosqlite.Connection, sql: str, parameters: Sequence[Value], make: Callable[..., T]
 ) -> list[T]:
-    """The rows as `make(*columns)`, which runs on the connection's own thread and not on the event loop's."""
+    """The rows as `make(*columns)`, which runs on the connection's own thread and not on the event loop's.
+
+    Text that another program stored in another encoding than UTF-8 is read with U+FFFD in its place; since that
+    takes twice as long, only from the first such text on.
+    """
     async with connection.execute(sql, parameters) as cursor:
         cursor.row_factory = cast("type", lambda _cursor, row: make(*row))
-        return cast("list[T]", await cursor.fetchall())
+        try:
+            return cast("list[T]", await cursor.fetchall())
+        except sqlite3.OperationalError as error:
+            if hasattr(error, "sqlite_errorcode") or connection.text_factory is _LENIENT:
+                raise
+    connection.text_factory = _LENIENT
+    return await fetch(connection, sql, parameters, make)
 
 
-async def write(connection: aiosqlite.Connection, sql: str, rows: Iterable[Sequence[Value]]) -> int:
-    """Run the statement for each row, on the connection's thread `rows` included; returns how many rows it changed."""
-    async with await connection.executemany(sql, rows) as cursor:
-        return cursor.rowcount
+async def write(connection: aiosqlite.Connection, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+    """Run the statement for each row; `rows` is consumed on the connection's thread."""
+    async with connection.executemany(sql, rows):
+        pass
+
+
+async def insert(
+    connection: aiosqlite.Connection, table: str, columns: str, rows: Iterable[Sequence[Value]], tail: str = ""
+) -> None:
+    """As `write`, an INSERT of the named columns, with `tail` after its VALUES."""
+    marks = ", ".join("?" for _ in columns.split(","))
+    await write(connection, f"INSERT INTO {table} ({columns}) VALUES ({marks}) {tail}", rows)  # noqa: S608
 
 
 async def last_id(connection: aiosqlite.Connection, table: str) -> int:
-    """The highest id that the table has ever given; 0 for none."""
-    sql = f"SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0), coalesce((SELECT max(rowid) FROM {table}), 0))"  # noqa: S608, E501
-    [highest] = await fetch(connection, sql, (), int)
-    return highest
+    """The highest id that the AUTOINCREMENT table has ever given; 0 for none."""
+    given = await fetch(connection, "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,), int)
+    return max(given, default=0)

@@ -10,27 +10,32 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from recond.ports import LedgerCorrupt, LedgerUnavailable
 
-_UNAVAILABLE = {
-    sqlite3.SQLITE_BUSY: "another program holds its lock: end that program's transaction",
-    sqlite3.SQLITE_LOCKED: "another program holds its lock: end that program's transaction",
-    sqlite3.SQLITE_PROTOCOL: "another program holds its lock: end that program's transaction",
-    sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_READONLY: "let recond's user write the file and its folder",
-    sqlite3.SQLITE_PERM: "let recond's user write the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "create its folder and let recond's user write there",
-    sqlite3.SQLITE_IOERR: "look at the disk and its file system (`dmesg`)",
-    sqlite3.SQLITE_NOMEM: "give the machine more memory",
-    sqlite3.SQLITE_CONSTRAINT: "another program may have written what only recond writes; see what it did",
-}
-_CORRUPT = {
-    sqlite3.SQLITE_CORRUPT: "restore it from a backup",
-    sqlite3.SQLITE_NOTADB: "this is not a SQLite database: name another file in [ledger] path, or restore a backup",
-    sqlite3.SQLITE_FORMAT: "restore it from a backup",
-    sqlite3.SQLITE_ERROR: "its tables are not those that recond made: restore it from a backup",
-}
+_UNAVAILABLE = MappingProxyType(
+    {
+        sqlite3.SQLITE_BUSY: "another program holds its lock: end that program's transaction",
+        sqlite3.SQLITE_LOCKED: "another program holds its lock: end that program's transaction",
+        sqlite3.SQLITE_PROTOCOL: "another program holds its lock: end that program's transaction",
+        sqlite3.SQLITE_FULL: "make room on its disk",
+        sqlite3.SQLITE_READONLY: "let recond's user write the file and its folder",
+        sqlite3.SQLITE_PERM: "let recond's user write the file and its folder",
+        sqlite3.SQLITE_CANTOPEN: "create its folder and let recond's user write there",
+        sqlite3.SQLITE_IOERR: "look at the disk and its file system (`dmesg`)",
+        sqlite3.SQLITE_NOMEM: "give the machine more memory",
+        sqlite3.SQLITE_CONSTRAINT: "another program may have written what only recond writes; see what it did",
+    }
+)
+_CORRUPT = MappingProxyType(
+    {
+        sqlite3.SQLITE_CORRUPT: "restore it from a backup",
+        sqlite3.SQLITE_NOTADB: "this is not a SQLite database: name another file in [ledger] path, or restore a backup",
+        sqlite3.SQLITE_FORMAT: "restore it from a backup",
+        sqlite3.SQLITE_ERROR: "its tables are not those that recond made: restore it from a backup",
+    }
+)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Literal, Self
 import aiosqlite
 
 from recond.core.model import LedgerReading, Record, Run
-from recond.ports import LedgerUnavailable, Page, PortError, Query
+from recond.ports import LedgerUnavailable, Page, Query
 from recond.sqlite import listing, lock, reading, recording
 from recond.sqlite.connection import Connection, connect, fetch, last_id, write
 from recond.sqlite.errors import port_errors
@@ -63,8 +63,7 @@ class SqliteLedger:
         try:
             await asyncio.shield(opening)
         except BaseException:
-            with suppress(PortError):
-                await opening
+            await asyncio.wait({opening})
             await self._parts.aclose()
             raise
         return self
@@ -74,3 +73,103 @@ class SqliteLedger:
     ) -> None:
         """Finish the transaction under way, close, and let go of the lock."""
         await self._parts.aclose()
+
+    async def _open(self) -> None:
+        self._parts.enter_context(lock.held(self._path))
+        with port_errors(self._path):
+            connection = await connect(self._path)
+            self._writer = Connection(self._path, connection, self._on_commit)
+            self._parts.push_async_callback(self._writer.close)
+            await connection.execute("PRAGMA synchronous = FULL")
+            await migrate(connection, self._path, self._now())
+            await self._set_journal(connection)
+            await self._writer.writing(self._register)
+            [self._data_version] = await fetch(connection, "PRAGMA data_version", (), int)
+            self._seen_seq = await last_id(connection, "changes")
+            self._next_run_id = await last_id(connection, "runs") + 1
+            connection = await connect(self._path)
+            self._reader = Connection(self._path, connection, lambda _seconds: None)
+            self._parts.push_async_callback(self._reader.close)
+            await connection.execute("PRAGMA query_only = ON")
+
+    async def _set_journal(self, connection: aiosqlite.Connection) -> None:
+        """Switch the journal's mode; it stays with the file."""
+        [mode] = await fetch(connection, f"PRAGMA journal_mode = {self._journal}", (), str)
+        if mode != self._journal:
+            raise LedgerUnavailable(
+                f"the ledger {self._path}: its file system does not allow journal {self._journal!r} (it is {mode!r})",
+                hint='put it on a local disk, or set [ledger] journal = "delete"',
+            )
+
+    async def _register(self, connection: aiosqlite.Connection) -> None:
+        """Bring `accounts` in line with the configuration; accounts that left it keep their books."""
+        entries = [(account.user_id, account.environment, account.name) for account in self._accounts]
+        await write(
+            connection,
+            "UPDATE accounts SET user_id = ?, environment = ? WHERE name = ?",
+            entries,
+        )
+        await write(
+            connection,
+            "INSERT INTO accounts (user_id, environment, name) SELECT ?1, ?2, ?3"
+            " WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE name = ?3)",
+            entries,
+        )
+
+    def next_run_id(self) -> int:
+        """A run id that no recorded run and no run of this process has."""
+        run_id = self._next_run_id
+        self._next_run_id += 1
+        return run_id
+
+    async def pin(self, account: str, broker_account_id: str) -> Mapping[str, str]:
+        """See `Ledger.pin`."""
+
+        async def work(connection: aiosqlite.Connection) -> Mapping[str, str]:
+            await connection.execute(
+                "UPDATE accounts SET broker_account_id = ?1 WHERE name = ?2 AND broker_account_id IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM accounts WHERE broker_account_id = ?1)",
+                (broker_account_id, account),
+            )
+            return dict(
+                await fetch(
+                    connection,
+                    "SELECT name, broker_account_id FROM accounts WHERE broker_account_id IS NOT NULL",
+                    (),
+                    lambda name, pin: (name, pin),
+                )
+            )
+
+        return await self._writer.writing(work)
+
+    async def read(self, account: str, since: int | None) -> LedgerReading:
+        """See `Ledger.read`."""
+        return await self._reader.reading(lambda connection: reading.read(connection, account, since))
+
+    async def record(self, record: Record) -> Run:
+        """See `Ledger.record`."""
+        at = time_text(self._now())
+        return await self._writer.writing(lambda connection: recording.record(connection, record, at))
+
+    async def changed_accounts(self) -> frozenset[str]:
+        """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits."""
+
+        async def work(connection: aiosqlite.Connection) -> frozenset[str]:
+            [version] = await fetch(connection, "PRAGMA data_version", (), int)
+            if version == self._data_version:
+                return frozenset()
+            changes = await fetch(
+                connection,
+                "SELECT seq, account, correction_id FROM changes WHERE seq > ? ORDER BY seq",
+                (self._seen_seq,),
+                lambda *row: row,
+            )
+            self._data_version = version
+            self._seen_seq = changes[-1][0] if changes else self._seen_seq
+            return frozenset(account for _seq, account, correction_id in changes if correction_id is None)
+
+        return await self._writer.reading(work)
+
+    async def list(self, query: Query) -> Page:
+        """See `Ledger.list`. Raises `ValueError` for a filter that the collection does not have."""
+        return await self._reader.reading(lambda connection: listing.list_page(connection, query))

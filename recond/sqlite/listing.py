@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 
 import aiosqlite
 
@@ -33,55 +34,55 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 _SIDES = "broker_quantity ledger_quantity"
-_SHELVES = {
-    Collection.POSITIONS: _Shelf(
-        columns=_words(
-            "id account user_id strategy_id symbol asset_class asset_id side quantity entry_price current_price"
-            " market_value unrealized_pl unrealized_plpc status source opened_at closed_at close_reason"
-            " last_synced_at version moved_at"
+_SHELVES = MappingProxyType(
+    {
+        Collection.POSITIONS: _Shelf(
+            columns=_words(
+                "id account user_id strategy_id symbol asset_class asset_id side quantity entry_price current_price"
+                " market_value unrealized_pl unrealized_plpc status source opened_at closed_at close_reason"
+                " last_synced_at version moved_at"
+            ),
+            numbers=frozenset(_words("quantity entry_price current_price market_value unrealized_pl unrealized_plpc")),
+            filters=frozenset(_words("symbol status strategy_id source user_id")),
+            order="symbol, strategy_id, id",
         ),
-        numbers=frozenset(
-            _words("quantity entry_price current_price market_value unrealized_pl unrealized_plpc")
+        Collection.RUNS: _Shelf(
+            columns=_words(
+                "id account user_id sequence trigger started_at finished_at duration_s status broker_positions"
+                " db_positions synced added removed conflicts holds pending unknown total_value error hint"
+            ),
+            numbers=frozenset({"total_value"}),
+            filters=frozenset(_words("status trigger user_id")),
         ),
-        filters=frozenset(_words("symbol status strategy_id source user_id")),
-        order="symbol, strategy_id, id",
-    ),
-    Collection.RUNS: _Shelf(
-        columns=_words(
-            "id account user_id sequence trigger started_at finished_at duration_s status broker_positions"
-            " db_positions synced added removed conflicts holds pending unknown total_value error hint"
+        Collection.CONFLICTS: _Shelf(
+            columns=_words(
+                f"id account symbol asset_class kind cause explanation {_SIDES} broker_value ledger_value resolution"
+                " opened_at last_seen_at sightings resolved_at resolved_by note"
+            ),
+            numbers=frozenset(_words(f"{_SIDES} broker_value ledger_value")),
+            filters=frozenset(_words("symbol asset_class kind cause resolution")),
+            states={"open": "resolved_at IS NULL", "resolved": "resolved_at IS NOT NULL"},
         ),
-        numbers=frozenset({"total_value"}),
-        filters=frozenset(_words("status trigger user_id")),
-    ),
-    Collection.CONFLICTS: _Shelf(
-        columns=_words(
-            f"id account symbol asset_class kind cause explanation {_SIDES} broker_value ledger_value resolution"
-            " opened_at last_seen_at sightings resolved_at resolved_by note"
+        Collection.CORRECTIONS: _Shelf(
+            columns=_words(
+                "id run_id position_id version account symbol asset_class strategy_id action before after cause at"
+            ),
+            numbers=frozenset(_words("before after")),
+            filters=frozenset(_words("symbol run_id position_id strategy_id action cause")),
         ),
-        numbers=frozenset(_words(f"{_SIDES} broker_value ledger_value")),
-        filters=frozenset(_words("symbol asset_class kind cause resolution")),
-        states={"open": "resolved_at IS NULL", "resolved": "resolved_at IS NOT NULL"},
-    ),
-    Collection.CORRECTIONS: _Shelf(
-        columns=_words(
-            "id run_id position_id version account symbol asset_class strategy_id action before after cause at"
+        Collection.HOLDS: _Shelf(
+            columns=_words(f"id account symbol asset_class reason {_SIDES} opened_at ended_at ended_by"),
+            numbers=frozenset(_words(_SIDES)),
+            filters=frozenset(_words("symbol asset_class reason")),
+            states={"open": "ended_at IS NULL", "ended": "ended_at IS NOT NULL"},
         ),
-        numbers=frozenset(_words("before after")),
-        filters=frozenset(_words("symbol run_id position_id strategy_id action cause")),
-    ),
-    Collection.HOLDS: _Shelf(
-        columns=_words(f"id account symbol asset_class reason {_SIDES} opened_at ended_at ended_by"),
-        numbers=frozenset(_words(_SIDES)),
-        filters=frozenset(_words("symbol asset_class reason")),
-        states={"open": "ended_at IS NULL", "ended": "ended_at IS NOT NULL"},
-    ),
-    Collection.DRIFTS: _Shelf(
-        columns=_words(f"id run_id account symbol asset_class kind cause {_SIDES} resolution explanation"),
-        numbers=frozenset(_words(_SIDES)),
-        filters=frozenset(_words("symbol run_id kind cause resolution")),
-    ),
-}
+        Collection.DRIFTS: _Shelf(
+            columns=_words(f"id run_id account symbol asset_class kind cause {_SIDES} resolution explanation"),
+            numbers=frozenset(_words(_SIDES)),
+            filters=frozenset(_words("symbol run_id kind cause resolution")),
+        ),
+    }
+)
 
 
 async def list_page(connection: aiosqlite.Connection, query: Query) -> Page:
@@ -96,7 +97,7 @@ async def list_page(connection: aiosqlite.Connection, query: Query) -> Page:
 
     rows = await fetch(
         connection,
-        f"SELECT {', '.join(shelf.columns)} {table} ORDER BY {shelf.order} LIMIT ? OFFSET ?",  # noqa: S608
+        f"SELECT {', '.join(shelf.columns)} {table} ORDER BY {shelf.order} LIMIT ? OFFSET ?",
         (*values, query.limit, query.offset),
         row,
     )
@@ -107,7 +108,7 @@ def _conditions(shelf: _Shelf, query: Query) -> tuple[str, list[Value]]:
     """The WHERE clause and its parameters."""
     wanted: dict[str, Value] = {"account": query.account, "id": query.id}
     conditions = [f"{name} = ?" for name, value in wanted.items() if value is not None]
-    values = [value for value in wanted.values() if value is not None]
+    values: list[Value] = [value for value in wanted.values() if value is not None]
     for name, value in query.filters.items():
         if name == "status" and shelf.states:
             if value not in shelf.states:

@@ -82,18 +82,20 @@ async def migrate(
 
 
 def _script(step: Migration, now: datetime) -> str:
-    """The step as one transaction; one script, since sqlite3 commits before each (names and digests need no quoting)."""
-    return f"""
-        BEGIN IMMEDIATE;
-        CREATE TABLE IF NOT EXISTS migrations (
-            number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at TEXT NOT NULL
-        ) STRICT;
-        {step.sql}
-        INSERT INTO migrations VALUES ({step.number}, '{step.name}', '{step.sha256}', '{time_text(now)}');
-        PRAGMA application_id = {APPLICATION_ID};
-        PRAGMA user_version = {step.number};
-        COMMIT;
-    """
+    """The step as one transaction, in one script: sqlite3 would commit before each of several."""
+    return "\n".join(
+        (
+            "BEGIN IMMEDIATE;",
+            "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL,",
+            "    sha256 TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT;",
+            step.sql,
+            # A number, a file's name of word characters, a digest and a time need no quoting.
+            f"INSERT INTO migrations VALUES ({step.number}, '{step.name}', '{step.sha256}', '{time_text(now)}');",  # noqa: S608
+            f"PRAGMA application_id = {APPLICATION_ID};",
+            f"PRAGMA user_version = {step.number};",
+            "COMMIT;",
+        )
+    )
 
 
 async def _number(connection: aiosqlite.Connection, sql: str) -> int:

@@ -7,12 +7,22 @@ May not write, or raise because of what another program wrote into a row.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from decimal import Decimal
 
 import aiosqlite
 
-from recond.core.model import Baseline, Cause, Conflict, Hold, Instrument, Kind, LedgerReading, LedgerRow
-from recond.core.model import Resolution, Unreadable
+from recond.core.model import (
+    Baseline,
+    Cause,
+    Conflict,
+    Hold,
+    Instrument,
+    Kind,
+    LedgerReading,
+    LedgerRow,
+    Resolution,
+    Unreadable,
+)
 from recond.core.symbols import canonical_symbol
 from recond.sqlite.connection import fetch
 from recond.sqlite.text import parse_decimal, parse_money, parse_time, parse_time_or_null
@@ -25,8 +35,8 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
     [seq] = await fetch(connection, "SELECT coalesce(max(seq), 0) FROM changes", (), int)
     rows = await fetch(
         connection,
-        "SELECT id, symbol, asset_class, strategy_id, quantity, version, entry_price FROM positions"
-        " WHERE account = ? AND status = 'open' ORDER BY symbol, id",
+        "SELECT id, symbol, asset_class, strategy_id, quantity, version, entry_price, market_value FROM positions"
+        " WHERE account = ? AND status = 'open'",
         (account,),
         _row,
     )
@@ -82,27 +92,19 @@ def _row(
     quantity: str | None,
     version: int | None,
     entry_price: str | None,
+    market_value: str | None,
 ) -> LedgerRow | Unreadable:
     """The row, or why it cannot be read: something wrote it while the triggers were off."""
+    canonical = None
     try:
-        canonical = canonical_symbol(symbol or "") if not symbol or not _CANONICAL.fullmatch(symbol) else symbol
-    except ValueError as error:
-        return Unreadable(None, f"ledger row {row_id}: {error}")
-    try:
+        canonical = symbol if symbol and _CANONICAL.fullmatch(symbol) else canonical_symbol(symbol or "")
+        if symbol != canonical or version is None:
+            raise ValueError(f"{symbol!r} was not written through the ledger's triggers")
         value = parse_decimal(quantity)
     except ValueError as error:
         return Unreadable(canonical, f"ledger row {row_id}: {error}")
-    if symbol != canonical or version is None:
-        return Unreadable(canonical, f"ledger row {row_id}: not written through the ledger's triggers ({symbol!r})")
-    return LedgerRow(
-        id=row_id,
-        symbol=symbol,
-        asset_class=asset_class,
-        strategy_id=strategy_id,
-        quantity=value,
-        version=version,
-        entry_price=parse_money(entry_price),
-    )
+    money = parse_money(entry_price), parse_money(market_value)
+    return LedgerRow(row_id, canonical, asset_class, strategy_id, value, version, *money)
 
 
 def _conflict(
@@ -167,9 +169,9 @@ def _baseline(
     symbol: str, asset_class: str, broker_quantity: str, ledger_quantity: str, cost_basis: str | None, at: str
 ) -> Baseline:
     return Baseline(
-        instrument=Instrument(asset_class, symbol),
-        broker_quantity=parse_decimal(broker_quantity),
-        ledger_quantity=parse_decimal(ledger_quantity),
-        cost_basis=parse_money(cost_basis),
-        at=parse_time(at),
+        Instrument(asset_class, symbol),
+        Decimal(broker_quantity),
+        Decimal(ledger_quantity),
+        None if cost_basis is None else Decimal(cost_basis),
+        parse_time(at),
     )

@@ -1,49 +1,27 @@
 """Writing one pass: its run, what it found, and its corrections of positions.
 
-Owns the statements of that one transaction, and the proof that each correction changed exactly its row.
+Owns what that one transaction consists of, and its order.
 May not decide anything: what changed since the reading is withheld by the core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import aiosqlite
 
 from recond.core.conclude import numbered, withhold
-from recond.core.model import Action, BrokerPosition, Conflict, Correction, Hold, Instrument, Kind, Record, Run
-from recond.ports import LedgerUnavailable
-from recond.sqlite.connection import Value, fetch, last_id, write
+from recond.core.model import Conflict, Hold, Instrument, Kind, Record, Run
+from recond.sqlite.connection import Value, fetch, insert, last_id, write
+from recond.sqlite.correcting import correct
 from recond.sqlite.reading import changed_symbols
 from recond.sqlite.text import decimal_text, money_text, time_or_null, time_text
 
-EXTERNAL_CLOSE = "reconciliation_external_close"
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A correction with its ids, the row's version after it, and what the broker shows of the instrument."""
-
-    id: int
-    position_id: int
-    version: int
-    correction: Correction
-    position: BrokerPosition | None
-
-    def prices(self) -> tuple[Value, ...]:
-        """Price, market value, unrealized profit and its share; the last three only if the row is all there is."""
-        position = self.position
-        if position is None:
-            return (None, None, None, None)
-        if self.correction.after != position.quantity:
-            return (money_text(position.price), None, None, None)
-        return (
-            money_text(position.price),
-            money_text(position.market_value),
-            money_text(position.unrealized_pl),
-            money_text(position.unrealized_plpc),
-        )
+_CONFLICT_STATE = (
+    "cause, explanation, broker_quantity, ledger_quantity, broker_value, ledger_value, resolution, last_seen_at,"
+    " sightings, resolved_at, resolved_by, note"
+)
 
 
 async def record(connection: aiosqlite.Connection, record: Record, at: str) -> Run:
@@ -61,20 +39,18 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     await _write_runs(connection, (*record.late, run))
     await _write_drifts(connection, run)
     run = numbered(run, await _write_conflicts(connection, run), await _write_holds(connection, run))
-    await _correct(connection, run, at)
+    await correct(connection, run, at)
     await _refresh(connection, record, at)
     return replace(run, recorded=True)
 
 
 async def _write_runs(connection: aiosqlite.Connection, runs: Sequence[Run]) -> None:
     """Insert the runs that are not there yet."""
-    columns = (
-        "id, account, user_id, sequence, trigger, started_at, finished_at, duration_s, status, broker_positions,"
-        " db_positions, synced, added, removed, conflicts, holds, pending, unknown, total_value, error, hint"
-    )
-    await write(
+    await insert(
         connection,
-        f"INSERT OR IGNORE INTO runs ({columns}) VALUES ({_marks(21)})",  # noqa: S608
+        "runs",
+        "id, account, user_id, sequence, trigger, started_at, finished_at, duration_s, status, broker_positions,"
+        " db_positions, synced, added, removed, conflicts, holds, pending, unknown, total_value, error, hint",
         (
             (
                 run.id,
@@ -101,15 +77,16 @@ async def _write_runs(connection: aiosqlite.Connection, runs: Sequence[Run]) -> 
             )
             for run in runs
         ),
+        "ON CONFLICT (id) DO NOTHING",
     )
 
 
 async def _write_drifts(connection: aiosqlite.Connection, run: Run) -> None:
     """Insert one drift for each outcome."""
-    await write(
+    await insert(
         connection,
-        "INSERT INTO drifts (run_id, account, symbol, asset_class, kind, cause, broker_quantity, ledger_quantity,"
-        f" resolution, explanation) VALUES ({_marks(10)})",
+        "drifts",
+        "run_id, account, symbol, asset_class, kind, cause, broker_quantity, ledger_quantity, resolution, explanation",
         (
             (
                 run.id,
@@ -132,18 +109,15 @@ async def _write_conflicts(connection: aiosqlite.Connection, run: Run) -> dict[t
     """Bring the run's conflicts up to date and insert the new ones; returns the ids of those."""
     known = [c for c in (*run.ended_conflicts, *run.conflicts) if c.id is not None]
     new = list(enumerate((c for c in run.conflicts if c.id is None), await last_id(connection, "conflicts") + 1))
-    state = (
-        "cause, explanation, broker_quantity, ledger_quantity, broker_value, ledger_value, resolution, last_seen_at,"
-        " sightings, resolved_at, resolved_by, note"
-    )
     await write(
         connection,
-        f"UPDATE conflicts SET ({state}) = ({_marks(12)}) WHERE id = ?",  # noqa: S608
+        f"UPDATE conflicts SET ({_CONFLICT_STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",  # noqa: S608
         ((*_conflict_state(conflict), conflict.id) for conflict in known),
     )
-    await write(
+    await insert(
         connection,
-        f"INSERT INTO conflicts (id, account, symbol, asset_class, kind, opened_at, {state}) VALUES ({_marks(18)})",  # noqa: S608
+        "conflicts",
+        f"id, account, symbol, asset_class, kind, opened_at, {_CONFLICT_STATE}",
         (
             (
                 conflict_id,
@@ -183,15 +157,16 @@ async def _write_holds(connection: aiosqlite.Connection, run: Run) -> dict[Instr
     held = [outcome.hold for outcome in run.outcomes if outcome.hold is not None]
     known = [hold for hold in (*run.ended_holds, *held) if hold.id is not None]
     new = list(enumerate((hold for hold in held if hold.id is None), await last_id(connection, "holds") + 1))
-    state = "reason, broker_quantity, ledger_quantity, ended_at, ended_by"
     await write(
         connection,
-        f"UPDATE holds SET ({state}) = ({_marks(5)}) WHERE id = ?",  # noqa: S608
+        "UPDATE holds SET reason = ?, broker_quantity = ?, ledger_quantity = ?, ended_at = ?, ended_by = ?"
+        " WHERE id = ?",
         ((*_hold_state(hold), hold.id) for hold in known),
     )
-    await write(
+    await insert(
         connection,
-        f"INSERT INTO holds (id, account, symbol, asset_class, opened_at, {state}) VALUES ({_marks(10)})",  # noqa: S608
+        "holds",
+        "id, account, symbol, asset_class, opened_at, reason, broker_quantity, ledger_quantity, ended_at, ended_by",
         (
             (
                 hold_id,
@@ -218,117 +193,6 @@ def _hold_state(hold: Hold) -> tuple[Value, ...]:
     )
 
 
-async def _correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
-    """Write the corrections, then the rows: first those that close, so that what opens finds its place free."""
-    steps = await _steps(connection, run)
-    if not steps:
-        return
-    [journal] = await fetch(connection, "SELECT coalesce(max(seq), 0) FROM changes", (), int)
-    await write(
-        connection,
-        "INSERT INTO corrections (id, run_id, position_id, version, account, symbol, asset_class, strategy_id, action,"
-        f" before, after, cause, at) VALUES ({_marks(13)})",
-        (
-            (
-                step.id,
-                run.id,
-                step.position_id,
-                step.version,
-                run.account,
-                step.correction.instrument.symbol,
-                step.correction.instrument.asset_class,
-                step.correction.strategy_id,
-                step.correction.action,
-                decimal_text(step.correction.before),
-                decimal_text(step.correction.after),
-                step.correction.cause,
-                at,
-            )
-            for step in steps
-        ),
-    )
-    await write(
-        connection,
-        "UPDATE positions SET quantity = '0', closed_at = ?, close_reason = ?, last_synced_at = ?"
-        " WHERE id = ? AND version = ? AND status = 'open'",
-        (
-            (at, EXTERNAL_CLOSE, at, step.position_id, step.version - 1)
-            for step in steps
-            if step.correction.action is Action.CLOSE
-        ),
-    )
-    await write(
-        connection,
-        "UPDATE positions SET symbol = ?, quantity = ?, asset_class = coalesce(?, asset_class),"
-        " asset_id = coalesce(?, asset_id), entry_price = coalesce(?, entry_price),"
-        " current_price = coalesce(?, current_price), market_value = ?, unrealized_pl = ?, unrealized_plpc = ?,"
-        " last_synced_at = ? WHERE id = ? AND version = ? AND status = 'open'",
-        (
-            (
-                step.correction.instrument.symbol,
-                decimal_text(step.correction.after),
-                None if step.position is None else step.position.instrument.asset_class,
-                step.correction.asset_id,
-                money_text(step.correction.entry_price),
-                *step.prices(),
-                at,
-                step.position_id,
-                step.version - 1,
-            )
-            for step in steps
-            if step.correction.action is Action.SET
-        ),
-    )
-    await write(
-        connection,
-        "INSERT INTO positions (id, account, strategy_id, symbol, asset_class, asset_id, quantity, entry_price,"
-        " current_price, market_value, unrealized_pl, unrealized_plpc, source, opened_at, last_synced_at)"
-        f" VALUES ({_marks(12)}, 'reconciliation', ?, ?)",
-        (
-            (
-                step.position_id,
-                run.account,
-                step.correction.strategy_id,
-                step.correction.instrument.symbol,
-                step.correction.instrument.asset_class,
-                step.correction.asset_id,
-                decimal_text(step.correction.after),
-                money_text(step.correction.entry_price),
-                *step.prices(),
-                at,
-                at,
-            )
-            for step in steps
-            if step.correction.action is Action.OPEN
-        ),
-    )
-    [journalled] = await fetch(
-        connection, "SELECT count(DISTINCT correction_id) FROM changes WHERE seq > ?", (journal,), int
-    )
-    if journalled != len(steps):
-        raise LedgerUnavailable(
-            f"the ledger changed under a run of {run.account}: {journalled} of {len(steps)} corrections found their row",
-            hint="nothing was written; the next pass reads again",
-        )
-
-
-async def _steps(connection: aiosqlite.Connection, run: Run) -> list[_Step]:
-    """The run's corrections, numbered."""
-    correction_id = await last_id(connection, "corrections")
-    position_id = await last_id(connection, "positions")
-    steps: list[_Step] = []
-    for outcome in run.outcomes:
-        for correction in outcome.corrections:
-            correction_id += 1
-            if correction.row is None:
-                position_id += 1
-                row_id, version = position_id, 1
-            else:
-                row_id, version = correction.row.id, correction.row.version + 1
-            steps.append(_Step(correction_id, row_id, version, correction, outcome.drift.position))
-    return steps
-
-
 async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) -> None:
     """Prices of agreeing rows that are still as they were read, baselines, and what is known of the account."""
     await write(
@@ -353,12 +217,10 @@ async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) ->
             for refresh in record.refreshes
         ),
     )
-    await write(
+    await insert(
         connection,
-        "INSERT INTO baselines (account, asset_class, symbol, broker_quantity, ledger_quantity, cost_basis, at)"
-        f" VALUES ({_marks(7)}) ON CONFLICT (account, asset_class, symbol) DO UPDATE SET"
-        " broker_quantity = excluded.broker_quantity, ledger_quantity = excluded.ledger_quantity,"
-        " cost_basis = excluded.cost_basis, at = excluded.at",
+        "baselines",
+        "account, asset_class, symbol, broker_quantity, ledger_quantity, cost_basis, at",
         (
             (
                 record.run.account,
@@ -371,6 +233,8 @@ async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) ->
             )
             for baseline in record.baselines
         ),
+        "ON CONFLICT (account, asset_class, symbol) DO UPDATE SET broker_quantity = excluded.broker_quantity,"
+        " ledger_quantity = excluded.ledger_quantity, cost_basis = excluded.cost_basis, at = excluded.at",
     )
     if record.settled:
         await connection.execute(
@@ -381,8 +245,3 @@ async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) ->
             "UPDATE accounts SET equity = ?, equity_at = ? WHERE name = ?",
             (decimal_text(record.equity), at, record.run.account),
         )
-
-
-def _marks(count: int) -> str:
-    """So many parameters."""
-    return ", ".join("?" * count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.alias_generators import to_camel
 
 import recond
 from recond.web import answers, known, listings, reconcile
@@ -27,6 +28,7 @@ def application(site: Site, *, hosts: frozenset[str], token: str | None) -> Fast
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: to_camel(route.name),
         responses={"default": {"model": Problem, "description": "Any error."}},
     )
     for part in (reconcile, known, listings):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
@@ -23,7 +24,7 @@ from recond.web.asked import Asked
 from recond.web.shapes import GateView, Health, Readiness, StatusView
 from recond.web.site import Site
 
-_GATE = {GateState.CLEAR: HTTPStatus.OK, GateState.BLOCKED: HTTPStatus.CONFLICT}
+_GATE = MappingProxyType({GateState.CLEAR: HTTPStatus.OK, GateState.BLOCKED: HTTPStatus.CONFLICT})
 
 
 class WhichAccount(Asked):

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Path, Query, Request, Response
 from pydantic import Field
 
-from recond.core.model import Cause, Kind, Resolution, RunStatus
+from recond.core.model import Action, Cause, Kind, Resolution, RunStatus
 from recond.core.symbols import canonical_symbol
 from recond.ports import Collection
 from recond.ports import Query as LedgerQuery
 from recond.web import views
 from recond.web.answers import ExactJson, Refused
 from recond.web.asked import Asked
-from recond.web.shapes import ConflictRow, CorrectionRow, HoldRow, Listing, PositionRow, RunDetail, RunRow
+from recond.web.rows import ConflictRow, CorrectionRow, HoldRow, Listing, PositionRow, RunDetail, RunRow
 from recond.web.site import Site
 
 MAX_LIMIT = 1000
@@ -48,7 +48,7 @@ class Paging(Asked):
 class Positions(Paging):
     """Which positions."""
 
-    user_id: int | None = None
+    user_id: Annotated[int | None, Field(ge=0, le=_MAX_ID)] = None
     symbol: str | None = None
     strategy_id: str | None = None
     status: Literal["open", "closed"] | None = None
@@ -59,12 +59,16 @@ class Runs(Paging):
     """Which passes."""
 
     status: RunStatus | None = None
+    trigger: str | None = None
+    user_id: Annotated[int | None, Field(ge=0, le=_MAX_ID)] = None
 
 
 class Conflicts(Paging):
     """Which conflicts."""
 
+    status: Literal["open", "resolved"] | None = None
     symbol: str | None = None
+    asset_class: str | None = None
     kind: Kind | None = None
     cause: Cause | None = None
     resolution: Resolution | None = None
@@ -74,15 +78,20 @@ class Corrections(Paging):
     """Which corrections."""
 
     run_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
+    position_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
     symbol: str | None = None
     strategy_id: str | None = None
+    action: Action | None = None
     cause: Cause | None = None
 
 
 class Holds(Paging):
     """Which holds."""
 
+    status: Literal["open", "ended"] | None = None
     symbol: str | None = None
+    asset_class: str | None = None
+    reason: str | None = None
 
 
 def add_paths(app: FastAPI, site: Site) -> None:

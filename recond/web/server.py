@@ -12,7 +12,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import uvicorn
@@ -26,7 +26,7 @@ from recond.web.site import Site
 
 GRACE_S = 1
 _BACKLOG = 512
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_EVERYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - compared, not bound
 
 
 class CannotListen(Exception):

@@ -1,4 +1,4 @@
-"""The answers as types: every field of every JSON answer, from which the OpenAPI document is made.
+"""The answers from memory as types: every field of their JSON, from which the OpenAPI document is made.
 
 Owns the names on the wire (camelCase of the names here) and what they mean.
 May not decide anything, or turn a quantity or an amount into a float.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -227,139 +227,3 @@ class Readiness(Shape):
 
     ready: bool
     reasons: tuple[str, ...]
-
-
-class Row(Shape):
-    """A row of the ledger under the ledger's column names; columns may be added, none is taken away."""
-
-    model_config = ConfigDict(extra="allow", validate_by_alias=True)
-
-
-class PositionRow(Row):
-    """One row of the platform's book."""
-
-    id: int
-    account: str
-    user_id: int
-    strategy_id: str | None
-    symbol: str
-    asset_class: str | None
-    asset_id: str | None
-    side: Literal["long", "short"]
-    quantity: Number
-    entry_price: Number | None
-    current_price: Number | None
-    market_value: Number | None
-    unrealized_pl: Number | None
-    unrealized_plpc: Number | None
-    status: Literal["open", "closed"]
-    source: Literal["platform", "reconciliation"]
-    opened_at: datetime
-    closed_at: datetime | None
-    close_reason: str | None
-    last_synced_at: datetime | None
-    version: int
-    moved_at: datetime
-
-
-class RunRow(Row):
-    """One recorded pass."""
-
-    id: int
-    account: str
-    trigger: str
-    started_at: datetime
-    finished_at: datetime
-    status: RunStatus
-    broker_positions: int | None
-    db_positions: int | None
-    synced: int
-    added: int
-    removed: int
-    conflicts: int
-    pending: int
-    error: str | None
-
-
-class ConflictRow(Row):
-    """One recorded conflict."""
-
-    id: int
-    account: str
-    symbol: str
-    kind: Kind
-    cause: Cause
-    broker_quantity: Number
-    ledger_quantity: Number
-    resolution: Resolution
-    opened_at: datetime
-    last_seen_at: datetime
-    sightings: int
-    resolved_at: datetime | None
-    resolved_by: str | None
-    note: str | None
-
-
-class CorrectionRow(Row):
-    """One change that recond made to one row of the ledger."""
-
-    id: int
-    run_id: int
-    position_id: int
-    account: str
-    symbol: str
-    strategy_id: str | None
-    before: Number
-    after: Number
-    cause: Cause
-    at: datetime
-
-
-class HoldRow(Row):
-    """One recorded hold."""
-
-    id: int
-    account: str
-    symbol: str
-    reason: str
-    broker_quantity: Number
-    ledger_quantity: Number
-    opened_at: datetime
-    ended_at: datetime | None
-    ended_by: str | None
-
-
-class DriftRow(Row):
-    """One confirmed difference of one pass."""
-
-    run_id: int
-    account: str
-    symbol: str
-    asset_class: str
-    kind: Kind
-    cause: Cause
-    broker_quantity: Number
-    ledger_quantity: Number
-    explanation: str
-
-
-class RunDetail(RunRow):
-    """One recorded pass with what it found and changed, the first thousand of each."""
-
-    drifts: tuple[DriftRow, ...]
-    corrections: tuple[CorrectionRow, ...]
-
-
-R = TypeVar("R", bound=Row)
-
-
-class Listing(Shape, Generic[R]):
-    """A page of rows, newest first (positions: by symbol)."""
-
-    items: tuple[R, ...]
-    total: int
-    """How many rows match, on all pages."""
-    limit: int
-    offset: int
-    next: str | None
-    """The path of the next page; null on the last."""

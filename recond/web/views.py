@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from pydantic.alias_generators import to_camel
 
@@ -210,6 +211,9 @@ def readiness(known: Status, max_age_s: float) -> tuple[str, ...]:
 
 
 def rows(page: Page) -> list[dict[str, object]]:
-    """The rows of a page under camelCase names."""
+    """The rows of a page under camelCase names; what the ledger keeps as a float (a duration) keeps its digits."""
     names = {column: to_camel(column) for row in page.rows[:1] for column in row}
-    return [{names[column]: value for column, value in row.items()} for row in page.rows]
+    return [
+        {names[column]: Decimal(repr(value)) if isinstance(value, float) else value for column, value in row.items()}
+        for row in page.rows
+    ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -34,16 +32,3 @@ async def http(sim: Simulator) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"APCA-API-KEY-ID": sim.key, "APCA-API-SECRET-KEY": sim.secret}
     async with aiohttp.ClientSession(sim.rest_url, headers=headers) as session:
         yield session
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait for a condition; fails after the deadline."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-async def body_of(answer: Awaitable[aiohttp.ClientResponse]) -> tuple[int, Any]:
-    """Status and JSON of a request."""
-    async with await answer as response:
-        return response.status, await response.json()

@@ -21,9 +21,7 @@ from recond.simulator.assets import Contract, asset_of, contract_of, default_ass
         ("AAPL271217C00250000", "AAPL271217C00250000", "AAPL271217C00250000", "us_option", 100),
     ],
 )
-def test_a_symbol_says_what_it_is(
-    spelling: str, order: str, position: str, asset_class: str, multiplier: int
-) -> None:
+def test_a_symbol_says_what_it_is(spelling: str, order: str, position: str, asset_class: str, multiplier: int) -> None:
     """Either spelling of a coin is understood; orders name the pair, positions the coin."""
     asset = asset_of(spelling)
     assert asset is not None

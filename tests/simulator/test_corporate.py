@@ -79,7 +79,7 @@ def test_exercise_and_assignment_deliver_shares_at_the_strike(
 ) -> None:
     """The contract is gone and the underlying moves by a hundred each, paid at the strike."""
     account = holding(symbol, D(contracts), D(1))
-    legs = act(account, symbol)  # type: ignore[operator]
+    legs = act(account, symbol)
     assert list(account.positions) == ["QS"]
     assert account.positions["QS"].qty == shares
     assert account.cash == 100_000 - shares * D("6.5")

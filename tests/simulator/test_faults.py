@@ -51,7 +51,7 @@ def test_endpoint_and_account_choose() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"endpoint": "positions", "kind": "explode"}, "expected one of cut, delay"),
+        ({"endpoint": "positions", "kind": "explode"}, "expected one of break_rows, cut"),
         ({"endpoint": "positions", "kind": "half_open"}, "expected one of"),
         ({"endpoint": "positions", "kind": "hang", "status": 500}, "hang does not take status"),
         ({"endpoint": "positions", "kind": "hang", "count": 0}, "greater than or equal to 1"),

@@ -135,8 +135,8 @@ def test_activities_are_as_documented() -> None:
     account.fill(order.id, D(1))
     account.book(corporate.expire(account, "PTON280126C00000500"))
     fill, expiry = (wire.activity_json(activity) for activity in account.activities.values())
-    TradeActivity(**fill)
-    NonTradeActivity(**expiry)
+    TradeActivity(account_id=account.id, **fill)  # the Broker API has it, the Trading API has not
+    NonTradeActivity(account_id=account.id, **expiry)
     assert (fill["type"], fill["cum_qty"], fill["leaves_qty"]) == ("partial_fill", "1", "2")
     assert (expiry["date"], expiry["qty"]) == ("2026-01-15", "-2")
     assert "price" not in expiry

@@ -151,71 +151,70 @@ CREATE TABLE open_rows (
 
 CREATE INDEX open_rows_by_key ON open_rows (account, symbol);
 
--- The row that a trigger is at, as it is to be stored; empty between statements. Internal: written by triggers only.
+-- The row that a trigger is at, and step by step the form in which it is to be stored. Empty between statements, since
+-- RAISE undoes the whole statement. Internal: written by triggers only.
 CREATE TABLE being_written (
     position_id INTEGER PRIMARY KEY,
     user_id INTEGER,
-    symbol TEXT,
-    symbol_ok INTEGER,
-    quantity TEXT,
-    quantity_ok INTEGER,
-    amount TEXT,
-    zero INTEGER,
-    closed INTEGER,
-    side TEXT,
-    keeps_key INTEGER,             -- the journal has the row under the same symbol and strategy
-    moved INTEGER,                 -- the journal lacks the row as it is now; NULL: the row was closed before
-    version INTEGER,
-    moved_at TEXT,
-    correction_id INTEGER
-) STRICT;
+    strategy_id TEXT,
+    written_symbol TEXT,
+    written TEXT,                  -- the quantity
+    status TEXT,
+    correction_id INTEGER,
+    moved_at TEXT NOT NULL,
+    was_symbol TEXT,               -- was_*: as the journal has it; all NULL when the row was closed before
+    was_strategy_id TEXT,
+    was_side TEXT,
+    was_quantity TEXT,
+    was_amount TEXT,
+    was_version INTEGER,           -- 0: being inserted
 
--- The symbol and quantity of each row in the form in which they are to be stored, and whether they can be.
--- `amount` is the quantity without idle zeros: equal text is equal value.
-CREATE VIEW position_forms AS
-SELECT
-    id,
-    CASE
-        WHEN slash < 2 OR quote = '' OR quote GLOB '*[^A-Z0-9]*' THEN name
-        WHEN length(quote) >= 3 THEN substr(name, 1, slash - 1) || 'USD'
-        ELSE substr(name, 1, slash - 1) || '.' || quote
-    END AS symbol,
-    name <> '' AND name NOT GLOB '*[^!-~]*' AND NOT instr(CAST(name AS BLOB), x'00') AS symbol_ok,
-    iif(closed, '0', plain) AS quantity,
-    mantissa GLOB '[0-9]*' AND mantissa GLOB '*[0-9]' AND mantissa NOT GLOB '*[^0-9.]*' AND mantissa NOT GLOB '*.*.*'
-        AND power <> '' AND power NOT GLOB '*[^0-9]*' AND length(plain) <= 40
-        AND NOT instr(CAST(written AS BLOB), x'00') AS quantity_ok,
-    CASE
-        WHEN closed THEN '0'
-        WHEN instr(plain, '.') THEN substr('-', 1, plain GLOB '-*') || rtrim(rtrim(ltrim(plain, '-0'), '0'), '.')
-        ELSE substr('-', 1, plain GLOB '-*') || ltrim(plain, '-0')
-    END AS amount,
-    zero,
-    closed
-FROM (
-    SELECT
-        *,
-        substr(name, slash + 1) AS quote,
-        ltrim(plain, '-0.') = '' AS zero,
-        status = 'closed' OR ltrim(plain, '-0.') = '' AS closed
-    FROM (
-        SELECT
-            id, status, written, name,
-            instr(name, '/') AS slash,
-            iif(e, substr(body, 1, e - 1), body) AS mantissa,
-            iif(e, substr(body, e + 1 + (substr(body, e + 1, 1) IN ('+', '-'))), '0') AS power,
-            iif(e, printf('%.9f', CAST(written AS REAL)), written) AS plain
-        FROM (
-            SELECT
-                id, status,
-                quantity AS written,
-                substr(quantity, 1 + (quantity GLOB '-*')) AS body,
-                instr(lower(substr(quantity, 1 + (quantity GLOB '-*'))), 'e') AS e,
-                upper(trim(symbol, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32))) AS name
-            FROM positions
-        )
-    )
-);
+    name TEXT AS (upper(trim(written_symbol, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32)))) STORED,
+    slash INTEGER AS (instr(name, '/')) STORED,
+    quote TEXT AS (iif(slash > 1, substr(name, slash + 1), '')) STORED,
+    symbol TEXT AS (
+        CASE
+            WHEN quote = '' OR quote GLOB '*[^A-Z0-9]*' THEN name
+            WHEN length(quote) >= 3 THEN substr(name, 1, slash - 1) || 'USD'
+            ELSE substr(name, 1, slash - 1) || '.' || quote
+        END
+    ) STORED,
+    symbol_ok INTEGER AS (
+        name <> '' AND name NOT GLOB '*[^!-~]*' AND NOT instr(CAST(name AS BLOB), x'00')
+    ) STORED,
+
+    body TEXT AS (substr(written, 1 + (written GLOB '-*'))) STORED,
+    e INTEGER AS (instr(lower(body), 'e')) STORED,
+    mantissa TEXT AS (iif(e, substr(body, 1, e - 1), body)) STORED,
+    power TEXT AS (iif(e, substr(body, e + 1 + (substr(body, e + 1, 1) IN ('+', '-'))), '0')) STORED,
+    plain TEXT AS (iif(e, printf('%.9f', CAST(written AS REAL)), written)) STORED,
+    quantity_ok INTEGER AS (
+        mantissa GLOB '[0-9]*' AND mantissa GLOB '*[0-9]'
+        AND mantissa NOT GLOB '*[^0-9.]*' AND mantissa NOT GLOB '*.*.*'
+        AND power <> '' AND power NOT GLOB '*[^0-9]*' AND plain NOT GLOB '*Inf'
+        AND length(plain) <= 40 AND NOT instr(CAST(written AS BLOB), x'00')
+    ) STORED,
+    zero INTEGER AS (ltrim(plain, '-0.') = '') STORED,
+    closed INTEGER AS (zero OR status = 'closed') STORED,
+    quantity TEXT AS (iif(closed, '0', plain)) STORED,
+    negative INTEGER AS (quantity GLOB '-*') STORED,
+    amount TEXT AS (               -- the quantity without idle zeros: equal text is equal value
+        CASE
+            WHEN closed THEN '0'
+            WHEN instr(quantity, '.') THEN substr('-', 1, negative) || rtrim(rtrim(ltrim(quantity, '-0'), '0'), '.')
+            ELSE substr('-', 1, negative) || ltrim(quantity, '-0')
+        END
+    ) STORED,
+    side TEXT AS (CASE WHEN closed THEN was_side WHEN negative THEN 'short' ELSE 'long' END) STORED,
+
+    keeps_key INTEGER AS (was_symbol IS symbol AND was_strategy_id IS strategy_id) STORED,
+    moved INTEGER AS (             -- the journal lacks what this statement did
+        CASE
+            WHEN was_version = 0 THEN NOT closed
+            WHEN was_version > 0 THEN NOT keeps_key OR was_amount <> amount
+        END
+    ) STORED
+) STRICT;
 
 CREATE TRIGGER positions_deleted BEFORE DELETE ON positions
 BEGIN
@@ -254,23 +253,17 @@ AFTER UPDATE OF account, user_id, strategy_id, symbol, side, quantity, status, s
     moved_at ON positions
 WHEN NOT EXISTS (SELECT 1 FROM being_written WHERE position_id = NEW.id)
 BEGIN
-    INSERT INTO being_written
+    INSERT INTO being_written (
+        position_id, user_id, strategy_id, written_symbol, written, status, correction_id, moved_at,
+        was_symbol, was_strategy_id, was_side, was_quantity, was_amount, was_version)
     SELECT
-        f.id, a.user_id, f.symbol, f.symbol_ok, f.quantity, f.quantity_ok, f.amount, f.zero, f.closed,
-        CASE WHEN f.closed THEN coalesce(o.side, NEW.side) WHEN f.quantity GLOB '-*' THEN 'short' ELSE 'long' END,
-        (o.symbol, o.strategy_id) IS (f.symbol, NEW.strategy_id),
-        CASE
-            WHEN o.version = 0 THEN NOT f.closed
-            WHEN o.version > 0 THEN (o.symbol, o.strategy_id, o.amount) IS NOT (f.symbol, NEW.strategy_id, f.amount)
-        END,
-        o.version,
+        NEW.id, a.user_id, NEW.strategy_id, NEW.symbol, NEW.quantity, NEW.status, c.id,
         coalesce(c.at, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-        c.id
-    FROM position_forms AS f
-        LEFT JOIN accounts AS a ON a.name = NEW.account
-        LEFT JOIN open_rows AS o ON o.position_id = f.id
-        LEFT JOIN corrections AS c ON c.position_id = f.id AND c.version = o.version + 1
-    WHERE f.id = NEW.id;
+        o.symbol, o.strategy_id, o.side, o.quantity, o.amount, o.version
+    FROM (SELECT NEW.id AS id, NEW.account AS account) AS n
+        LEFT JOIN accounts AS a ON a.name = n.account
+        LEFT JOIN open_rows AS o ON o.position_id = n.id
+        LEFT JOIN corrections AS c ON c.position_id = n.id AND c.version = o.version + 1;
 
     SELECT CASE
         WHEN w.quantity_ok IS NOT 1
@@ -284,16 +277,15 @@ BEGIN
         THEN RAISE(ABORT, 'status is open or closed')
         WHEN NEW.source IS NULL OR NEW.source NOT IN ('platform', 'reconciliation')
         THEN RAISE(ABORT, 'source is platform (the default); reconciliation is for recond alone')
-        WHEN (NEW.account, NEW.opened_at) IS NOT (OLD.account, OLD.opened_at)
+        WHEN NEW.account IS NOT OLD.account OR NEW.opened_at IS NOT OLD.opened_at
         THEN RAISE(ABORT, 'account and opened_at of a position never change: close the row and INSERT another')
-        WHEN w.version IS NULL AND (NOT w.zero
+        WHEN w.was_version IS NULL AND (NOT w.zero
             OR (NEW.strategy_id, NEW.symbol, NEW.side, NEW.status, NEW.closed_at, NEW.version, NEW.moved_at)
             IS NOT (OLD.strategy_id, OLD.symbol, OLD.side, OLD.status, OLD.closed_at, OLD.version, OLD.moved_at))
         THEN RAISE(ABORT, 'this position is closed and stays as it is: INSERT a row to open another')
-        WHEN w.version = 0 AND w.closed AND NOT w.zero
+        WHEN w.was_version = 0 AND w.closed AND NOT w.zero
         THEN RAISE(ABORT, 'a closed position has quantity 0')
-        WHEN w.version > 0 AND w.correction_id IS NULL
-            AND w.symbol IS NOT (SELECT symbol FROM open_rows WHERE position_id = NEW.id)
+        WHEN w.was_version > 0 AND w.symbol <> w.was_symbol AND w.correction_id IS NULL
         THEN RAISE(ABORT, 'the symbol of a position does not change: close the row and INSERT another')
         WHEN NOT w.closed AND EXISTS (
             SELECT 1 FROM open_rows
@@ -305,27 +297,23 @@ BEGIN
 
     INSERT INTO changes (position_id, account, symbol, strategy_id, before, after, version, correction_id, at)
     SELECT
-        o.position_id, o.account, o.symbol, o.strategy_id, o.quantity, iif(w.keeps_key, w.quantity, '0'),
-        w.version + 1, w.correction_id, w.moved_at
-    FROM being_written AS w JOIN open_rows AS o ON o.position_id = w.position_id
-    WHERE w.position_id = NEW.id AND w.moved AND w.version > 0;
+        NEW.id, NEW.account, was_symbol, was_strategy_id, was_quantity, iif(keeps_key, quantity, '0'),
+        was_version + 1, correction_id, moved_at
+    FROM being_written WHERE position_id = NEW.id AND moved AND was_version > 0;
 
     INSERT INTO changes (position_id, account, symbol, strategy_id, before, after, version, correction_id, at)
-    SELECT
-        w.position_id, NEW.account, w.symbol, NEW.strategy_id, '0', w.quantity,
-        w.version + 1, w.correction_id, w.moved_at
-    FROM being_written AS w
-    WHERE w.position_id = NEW.id AND w.moved AND NOT w.closed AND (w.version = 0 OR NOT w.keeps_key);
+    SELECT NEW.id, NEW.account, symbol, NEW.strategy_id, '0', quantity, was_version + 1, correction_id, moved_at
+    FROM being_written WHERE position_id = NEW.id AND moved AND NOT closed AND (was_version = 0 OR NOT keeps_key);
 
     UPDATE open_rows SET (symbol, strategy_id, side, quantity, amount, version, moved_at) = (
-        SELECT symbol, NEW.strategy_id, side, quantity, amount, version + 1, moved_at
+        SELECT symbol, NEW.strategy_id, side, quantity, amount, was_version + 1, moved_at
         FROM being_written WHERE position_id = NEW.id)
     WHERE position_id = NEW.id AND (SELECT moved FROM being_written WHERE position_id = NEW.id);
 
     UPDATE positions SET
         (symbol, quantity, user_id, side, status, closed_at, close_reason, version, moved_at) = (
             SELECT
-                w.symbol, w.quantity, w.user_id, w.side,
+                w.symbol, w.quantity, w.user_id, coalesce(w.side, NEW.side),
                 iif(w.closed, 'closed', 'open'),
                 iif(w.closed, coalesce(NEW.closed_at, w.moved_at), NULL),
                 iif(w.closed, coalesce(NEW.close_reason, 'platform'), NEW.close_reason),

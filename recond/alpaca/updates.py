@@ -1,0 +1,154 @@
+"""A message of Alpaca's account stream, turned into what it tells.
+
+Owns the stream's frames: which event is a movement, which fields a fill needs, how a fill with legs is taken apart.
+May not do I/O, or raise for anything a server sends: what cannot be understood is an event too, since it may have
+been a fill.
+
+Facts: docs.alpaca.markets "Websocket Streaming" and captured sessions. Events and statuses are open sets. There is no
+replay and no sequence, so nothing here may depend on an earlier message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from recond.alpaca.wire import Row, amount, executions_of, moment
+from recond.core.model import Activity, Execution
+from recond.ports import StreamEvent
+
+TRADE_UPDATES = "trade_updates"
+
+_NOTHING: Row = MappingProxyType({})
+_NULL = StreamEvent("null", movement=True)
+_GARBAGE = StreamEvent("garbage", movement=True)
+_UNKNOWN = StreamEvent("unknown", movement=True)
+_FILLS = frozenset({"fill", "partial_fill"})
+# An event that is neither here nor a fill (a bust, a correction, a new word) is a movement without evidence.
+_QUIET = frozenset(
+    {
+        "accepted", "calculated", "canceled", "done_for_day", "expired", "held", "new", "order_cancel_rejected",
+        "order_replace_rejected", "pending_cancel", "pending_new", "pending_replace", "pending_review", "rejected",
+        "replaced", "stopped", "suspended",
+    }
+)  # fmt: skip
+_NAME_LENGTH_MAX = 40  # names become labels of metrics
+# Numbers stay text: `amount` reads their digits, and no size of number can make the decoder fail.
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """The answer to the keys, or to listening without them."""
+
+    granted: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Whether the connection listens to `trade_updates` from now on; a stream that was refused is just not named."""
+
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error of the server's; it ends the connection next."""
+
+    text: str
+
+
+Message = StreamEvent | Authorization | Listening | Failure
+
+
+def message_of(frame: str | bytes) -> Message:
+    """What a text or binary frame tells; never raises."""
+    try:
+        body = _row(_DECODER.decode(frame if isinstance(frame, str) else frame.decode("utf-8-sig")))
+    except (ValueError, RecursionError):
+        return _GARBAGE
+    data = _row(body.get("data"))
+    stream = body.get("stream")
+    if stream == TRADE_UPDATES:
+        return _NULL if body.get("data") is None else _update(data)
+    if stream == "authorization" and data.get("status") in ("authorized", "unauthorized"):
+        return Authorization(data.get("status") == "authorized", _text(data, "message") or "")
+    if stream == "listening":
+        streams = data.get("streams")
+        return Listening(isinstance(streams, list) and TRADE_UPDATES in streams)
+    if body.get("action") == "error":
+        return Failure(_text(data, "error_message") or "")
+    return _UNKNOWN
+
+
+def _update(data: Row) -> StreamEvent:
+    name = _text(data, "event")
+    if name is None or len(name) > _NAME_LENGTH_MAX:
+        return _UNKNOWN
+    if name not in _FILLS:
+        return StreamEvent(name, movement=name not in _QUIET)
+    fills = [_executions(fill, order, data) for fill, order in _fills(data)]
+    executions = tuple(execution for fill in fills for execution in fill)
+    return StreamEvent(name if all(fills) else "unknown", executions, movement=True)
+
+
+def _fills(data: Row) -> Iterator[tuple[Row, Row]]:
+    """Each fill of an update with its order: the update itself, or its legs, whose side only their orders know."""
+    order, legs = _row(data.get("order")), _rows(data.get("legs"))
+    orders = {_text(each, "id"): each for each in _rows(order.get("legs"))}
+    if not legs:
+        yield data, order
+    for leg in legs:
+        yield leg, orders.get(_text(leg, "order_id"), _NOTHING)
+
+
+def _executions(fill: Row, order: Row, update: Row) -> tuple[Execution, ...]:
+    """The fill as it moves positions; empty when it lacks something that an execution needs.
+
+    `qty` is this execution's own, `filled_qty` what the order has been filled by so far. What a fill moves is the
+    same as for an entry of the activities, so it is read as one.
+    """
+    symbol = _text(fill, "symbol") or _text(order, "symbol") or ""
+    quantity = amount(fill.get("qty"))
+    execution_id = _text(fill, "execution_id")
+    activity = Activity(
+        id=execution_id or "",
+        type="FILL",
+        sub_type=None,
+        symbol=symbol,
+        quantity=quantity,
+        price=amount(fill.get("price")),
+        at=moment(fill.get("timestamp")) or moment(update.get("timestamp")) or moment(update.get("at")),
+        order_id=_text(fill, "order_id") or _text(order, "id"),
+        side=_text(order, "side") or _text(order, "position_intent"),
+        cum_quantity=amount(order.get("filled_qty")),
+    )
+    if quantity is None or quantity <= 0:
+        return ()
+    try:
+        moved = executions_of(activity)
+    except ValueError:  # no symbol
+        return ()
+    held = amount(fill.get("position_qty", _row(update.get("position_qtys")).get(symbol)))
+    return tuple(
+        # What is held after the fill is told of the coin that was bought or sold, not of the one that paid for it.
+        replace(execution, execution_id=execution_id, position_quantity=held if number == 0 else None)
+        for number, execution in enumerate(moved)
+    )
+
+
+def _row(value: object) -> Row:
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def _rows(value: object) -> list[Row]:
+    return [_row(each) for each in value] if isinstance(value, list) else []
+
+
+def _text(row: Row, name: str) -> str | None:
+    value = row.get(name)
+    # Half a surrogate pair or a NUL, both possible in JSON, would break the ledger and the log.
+    return value if isinstance(value, str) and value and value.isprintable() else None

@@ -1,0 +1,307 @@
+"""The verdict rule, against a second reading of its text and at each of its borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recond.core.judge import Judgement, Moment, Motion, Sighting, Timing, judge
+from recond.core.model import Instrument
+from tests.core.strategies import ZERO, drift_of, row
+
+TIMING = Timing(settle_s=15.0, broker_lag_s=10.0, confirm_after_s=2.0, pending_max_s=120.0)
+AAPL = Instrument("us_equity", "AAPL")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One reading of one instrument; `changed` says that the ledger's journal had an entry since the last one."""
+
+    began: float
+    ended: float
+    broker: Decimal
+    ledger: Decimal
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One execution, and when it became known."""
+
+    at: float
+    quantity: Decimal
+    after: Decimal | None
+    known: float
+
+
+def believed(looks: Sequence[Look], fills: Sequence[Fill], timing: Timing) -> bool:
+    """Section 3, "at rest", word for word: is the drift of the last look believed, by all looks and all it knows?"""
+    verdict = looks[-1]
+    known = [fill for fill in fills if fill.known <= verdict.ended]
+    for index, reading in enumerate(looks[:-1]):
+        if verdict.began < reading.ended + timing.settle_s:
+            continue
+        since = looks[index:]
+        if any((look.broker, look.ledger) != (reading.broker, reading.ledger) for look in since):
+            continue
+        if any(look.changed for look in since[1:]):
+            continue
+        if was_fresh(reading, known, timing):
+            return True
+    return False
+
+
+def was_fresh(reading: Look, known: Sequence[Fill], timing: Timing) -> bool:
+    """No execution shortly before the reading, or the quantity is the one that executions say it should be."""
+    before = [fill for fill in known if fill.at <= reading.ended]
+    if all(fill.at < reading.began - timing.broker_lag_s - 2 for fill in before):
+        return True
+    said = [fill for fill in before if fill.after is not None]
+    if not said:
+        return False
+    newest_at = max(fill.at for fill in said)
+    newest = [fill for fill in before if fill.at == newest_at]
+    if len(newest) > 1 or newest[0].after is None:
+        return False
+    later = sum((fill.quantity for fill in before if fill.at > newest_at), ZERO)
+    return newest[0].after + later == reading.broker
+
+
+def run_through(looks: Sequence[Look], fills: Sequence[Fill], timing: Timing) -> list[bool | None]:
+    """What `judge` says look by look: confirmed, pending, or None where the sides agree."""
+    sightings: Mapping[Instrument, Sighting] = {}
+    verdicts: list[bool | None] = []
+    for look in looks:
+        drifts = [] if look.broker == look.ledger else [drift_of("AAPL", look.broker, row("AAPL", look.ledger))]
+        motions = [Motion(f.at, f.quantity, f.after) for f in fills if f.known <= look.ended]
+        changed = {"AAPL"} if look.changed else set()
+        made = judge(drifts, sightings, Moment(look.began, look.ended), changed, {"AAPL": motions}, timing)
+        sightings = made.sightings
+        verdicts.append(None if not drifts else bool(made.confirmed))
+        assert len(made.confirmed) + len(made.pending) == len(drifts) == len(sightings)
+    return verdicts
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, latest_known: float) -> tuple[list[Look], list[Fill]]:
+    """Looks at an instrument that mostly rests, and executions known at most `latest_known` after they happened."""
+    looks: list[Look] = []
+    at, broker, ledger = 100.0, Decimal(5), Decimal(3)
+    halves = st.integers(0, 24).map(lambda n: n / 2)
+    rarely = st.sampled_from((False,) * 9 + (True,))
+    for _ in range(draw(st.integers(1, 14))):
+        at += draw(st.sampled_from((0.5, 1.0, 2.0, 5.0, 13.0, 15.0, 15.5, 30.0)))
+        began, at = at, at + draw(st.sampled_from((0.0, 0.0, 0.5, 4.0, 20.0)))
+        changed = draw(rarely)
+        if draw(rarely):
+            broker = Decimal(draw(st.sampled_from((0, 3, 5, 7))))
+        if changed:
+            ledger = Decimal(draw(st.sampled_from((1, 3, 5))))
+        looks.append(Look(began, at, broker, ledger, changed))
+    fills = []
+    for _ in range(draw(st.integers(0, 4))):
+        happened = draw(st.sampled_from(looks)).began - 14 + draw(halves)
+        known = happened + draw(st.integers(0, int(latest_known * 2))) / 2
+        after = draw(st.sampled_from((None, Decimal(3), Decimal(5), Decimal(7))))
+        fills.append(Fill(happened, Decimal(draw(st.sampled_from((-2, 2)))), after, known))
+    return looks, fills
+
+
+@given(histories(latest_known=15.0))
+@settings(max_examples=600)
+def test_verdicts_are_those_of_the_rules_text(history: tuple[list[Look], list[Fill]]) -> None:
+    """While executions become known within `settle`, a drift is confirmed exactly when some earlier look allows it."""
+    looks, fills = history
+    for count, verdict in enumerate(run_through(looks, fills, TIMING), start=1):
+        if verdict is not None:
+            assert verdict is believed(looks[:count], fills, TIMING)
+
+
+@given(histories(latest_known=200.0), st.sampled_from((0.0, 3.0, 15.0)), st.sampled_from((0.0, 10.0)))
+@settings(max_examples=300)
+def test_nothing_is_confirmed_that_the_rules_text_does_not(
+    history: tuple[list[Look], list[Fill]], settle_s: float, lag_s: float
+) -> None:
+    """However late executions become known and whatever the timing: no verdict without a look that bears it out."""
+    looks, fills = history
+    timing = Timing(settle_s, lag_s, 2.0, 120.0)
+    for count, verdict in enumerate(run_through(looks, fills, timing), start=1):
+        if verdict:
+            assert believed(looks[:count], fills, timing)
+
+
+def at(moment_s: float) -> Moment:
+    """A reading that took no time."""
+    return Moment(moment_s, moment_s)
+
+
+def look(
+    moment: Moment,
+    before: Judgement | None = None,
+    *,
+    broker: str | int = 5,
+    ledger: str | int = 3,
+    changed: bool = False,
+    motions: Sequence[Motion] = (),
+    timing: Timing = TIMING,
+) -> Judgement:
+    """One more reading of a drift of AAPL."""
+    drift = drift_of("AAPL", broker, row("AAPL", ledger))
+    seen = {} if before is None else before.sightings
+    return judge([drift], seen, moment, {"AAPL"} if changed else set(), {"AAPL": motions}, timing)
+
+
+def test_first_sighting_is_never_a_verdict() -> None:
+    """Even without any settling time one reading alone is not believed."""
+    timing = Timing(0.0, 0.0, 2.0, 120.0)
+    first = look(at(0), timing=timing)
+    assert first.confirmed == ()
+    assert look(at(0.1), first, timing=timing).confirmed
+
+
+@pytest.mark.parametrize(("began_s", "confirmed"), [(115.5, False), (116.0, True)])
+def test_settle_counts_from_the_end_of_one_reading_to_the_beginning_of_the_other(
+    began_s: float, confirmed: bool
+) -> None:
+    """A reading that ended at 101 is judged by one that began at 116, however long both took."""
+    first = look(Moment(90, 101))
+    assert bool(look(Moment(began_s, 130), first).confirmed) is confirmed
+
+
+@pytest.mark.parametrize("moved", [{"broker": 6}, {"ledger": 4}, {"changed": True}])
+def test_any_movement_starts_the_verdict_anew(moved: dict[str, int]) -> None:
+    """Another quantity on either side, or an entry in the journal that restores it, makes a later reading count."""
+    made = look(at(10), look(at(0)), **moved)  # type: ignore[arg-type]
+    same = {key: value for key, value in moved.items() if key != "changed"}
+    assert not look(at(24), made, **same).confirmed  # type: ignore[arg-type]
+    assert look(at(25), made, **same).confirmed  # type: ignore[arg-type]
+    assert look(at(24), made, **same).pending[0].since_s == 0  # type: ignore[arg-type]
+
+
+def test_journal_of_another_symbol_is_no_movement() -> None:
+    """Constant trading in one symbol does not hold up the verdict on another."""
+    drift = drift_of("AAPL", 5, row("AAPL", 3))
+    made = judge([drift], look(at(0)).sightings, at(15), {"MSFT"}, {"MSFT": [Motion(14, Decimal(1))]}, TIMING)
+    assert made.confirmed == (drift,)
+
+
+def test_agreement_in_between_is_forgotten() -> None:
+    """A drift that went away and came back is a new one."""
+    gone = judge([], look(at(0)).sightings, at(8), set(), {}, TIMING)
+    assert gone == Judgement((), (), {})
+    again = look(at(16), gone)
+    assert not again.confirmed
+    assert again.pending[0].since_s == 16
+
+
+@pytest.mark.parametrize(
+    ("execution_s", "fresh"), [(87.5, True), (88.0, False), (99.0, False), (110.0, False), (110.5, True)]
+)
+def test_reading_within_the_lag_of_an_execution_is_not_believed(execution_s: float, fresh: bool) -> None:
+    """The broker's answer of a reading from 100 to 110 may lag behind executions from 88 (lag and clock) to 110."""
+    motions = [Motion(execution_s, Decimal(2))]
+    first = look(Moment(100, 110), motions=motions)
+    assert bool(look(at(125), first, motions=motions).confirmed) is fresh
+
+
+@pytest.mark.parametrize(
+    ("motions", "fresh"),
+    [
+        ([Motion(99, Decimal(2), Decimal(5))], True),
+        ([Motion(99, Decimal(2), Decimal(3))], False),
+        ([Motion(98, Decimal(2), Decimal(3)), Motion(99, Decimal(2))], True),
+        ([Motion(98, Decimal(2), Decimal(5)), Motion(99, Decimal(2))], False),
+        ([Motion(97, Decimal(9), Decimal(9)), Motion(98, Decimal(2), Decimal(5))], True),
+        ([Motion(98, Decimal(2), Decimal(5)), Motion(101, Decimal(2), Decimal(7))], True),
+        ([Motion(50, Decimal(2), Decimal(3)), Motion(99, Decimal(2))], True),
+        ([Motion(99, Decimal(2), Decimal(5)), Motion(99, Decimal(-2), Decimal(3))], False),
+        ([Motion(99, Decimal(-2), Decimal(3)), Motion(99, Decimal(2), Decimal(5))], False),
+    ],
+)
+def test_quantity_that_the_executions_say_is_fresh_at_once(motions: list[Motion], fresh: bool) -> None:
+    """The newest known quantity and what was executed since prove freshness; two at one time prove nothing."""
+    first = look(at(100), motions=motions)
+    assert bool(look(at(115), first, motions=motions).confirmed) is fresh
+
+
+def test_a_lagging_reading_makes_room_for_a_later_one() -> None:
+    """After a reading that was not fresh, the next fresh one counts, and only from its own time."""
+    motions = [Motion(95, Decimal(2))]
+    made = look(at(108), look(at(100), motions=motions), motions=motions)
+    assert not look(at(115), made, motions=motions).confirmed
+    assert look(at(123), made, motions=motions).confirmed
+
+
+@pytest.mark.parametrize(
+    ("before", "moment", "timing", "due_s"),
+    [
+        ((), Moment(0, 1), TIMING, 3.0),
+        ((), Moment(0, 1), Timing(1.0, 10.0, 2.0, 120.0), 2.0),
+        ((0.0,), Moment(2, 3), TIMING, 15.0),
+        ((0.0,), Moment(14, 17), TIMING, 17.0),
+    ],
+)
+def test_next_look_is_when_it_can_tell_more(
+    before: tuple[float, ...], moment: Moment, timing: Timing, due_s: float
+) -> None:
+    """First after `confirm_after`, then at the verdict; at once when the verdict fell due during the reading."""
+    made = None
+    for moment_s in before:
+        made = look(at(moment_s), made, timing=timing)
+    (pending,) = look(moment, made, timing=timing).pending
+    assert pending.due_s == due_s
+    assert pending.why == f"broker 5, ledger 3, next look in {due_s - moment.ended_s:.0f} s"
+
+
+@pytest.mark.parametrize(("execution_s", "due_s"), [(95.0, 107.0), (88.0, 102.0)])
+def test_next_look_at_a_lagging_quantity_is_past_the_lag(execution_s: float, due_s: float) -> None:
+    """A quantity that may lag is looked at when it cannot any more, and never at once."""
+    (pending,) = look(at(100), motions=[Motion(50, Decimal(1)), Motion(execution_s, Decimal(2))]).pending
+    assert pending.due_s == due_s
+
+
+@given(st.lists(st.tuples(st.integers(0, 240), st.sampled_from((None, Decimal(3), Decimal(5)))), max_size=6))
+def test_looking_when_due_ends_in_a_verdict(executions: list[tuple[int, Decimal | None]]) -> None:
+    """Re-checks at exactly the due moments never turn on the spot: ten of them settle whatever moved before."""
+    motions = [Motion(60 + tenth / 10, Decimal(2), after) for tenth, after in executions]
+    now_s, made = 84.0, look(at(84), motions=motions)
+    for _ in range(10):
+        if made.confirmed:
+            break
+        (pending,) = made.pending
+        assert pending.due_s > now_s
+        now_s = pending.due_s
+        made = look(at(now_s), made, motions=motions)
+    assert made.confirmed
+    assert now_s <= 84 + TIMING.broker_lag_s + 2 + TIMING.confirm_after_s + TIMING.settle_s
+
+
+@pytest.mark.parametrize("spacing_s", [1.0, 7.0, 15.0, 300.0])
+def test_memory_of_a_standing_drift_is_bounded(spacing_s: float) -> None:
+    """Thousands of passes over an unresolved drift keep only the oldest reading and those within `settle`."""
+    made = None
+    for count in range(3000):
+        made = look(Moment(count * spacing_s, count * spacing_s + 0.5), made)
+        kept = made.sightings[AAPL].readings
+        assert len(kept) <= TIMING.settle_s / spacing_s + 2
+        assert bool(made.confirmed) is (count * spacing_s >= 15.5)
+    assert kept[0] == Moment(0, 0.5)
+
+
+def test_each_drift_is_judged_by_itself() -> None:
+    """One pass confirms the old drift, leaves the new one pending, and drops the one that is gone."""
+    old, new = drift_of("AAPL", 5, row("AAPL", 3)), drift_of("MSFT", 1)
+    gone = drift_of("BTCUSD", 1)
+    first = judge([old, gone], {}, at(0), set(), {}, TIMING)
+    second = judge([old, new], first.sightings, at(20), set(), {}, TIMING)
+    assert second.confirmed == (old,)
+    (pending,) = second.pending
+    assert (pending.instrument, pending.kind) == (new.instrument, new.kind)
+    assert (pending.broker, pending.ledger, pending.since_s) == (1, 0, 20)
+    assert not pending.in_motion
+    assert set(second.sightings) == {old.instrument, new.instrument}
