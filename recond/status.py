@@ -32,9 +32,7 @@ class AccountStatus:
 class Status:
     """The last run per account, as an observer of runs; on one event loop."""
 
-    def __init__(
-        self, accounts: Sequence[AccountStatus], *, interval_s: float, warnings: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, accounts: Sequence[AccountStatus], *, interval_s: float, warnings: Sequence[str] = ()) -> None:
         self.interval_s = interval_s
         self.warnings = tuple(warnings)
         self._accounts = {account.name: account for account in accounts}

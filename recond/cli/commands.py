@@ -86,9 +86,9 @@ def run(config: Config) -> NoReturn:
 @configured
 def check(config: Config, as_json: bool) -> NoReturn:
     """Try the configuration, the ledger and the broker's keys, without changing anything."""
-    from recond import daemon
+    from recond.check import check as try_all
 
-    sys.exit(daemon.check(config, as_json))
+    sys.exit(try_all(config, as_json))
 
 
 @main.command()

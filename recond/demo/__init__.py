@@ -109,9 +109,8 @@ async def _play(screen: Screen, once: bool, folder: Path) -> int:
         screen.line("  Stopped. Everything has ended." if told else "  Stopped before the end of the story.")
         return DONE if told else STOPPED
     screen.line()
-    screen.line(
-        f"  Done: {len(CHAPTERS)} of {len(CHAPTERS)} chapters went as told. What is left is in {folder}", "green"
-    )
+    screen.line(f"  {len(CHAPTERS)} of {len(CHAPTERS)} chapters went as told.", "green")
+    screen.line(f"  Configuration, ledger and log stay in {folder}")
     return DONE
 
 

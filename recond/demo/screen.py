@@ -14,6 +14,7 @@ from typing import TextIO
 
 _WIDTH = 78
 _LABEL = 9
+_TIME = 12
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _COLOURS = {"recond": "cyan", "World": "yellow", "Bot": "yellow", "Gate": "cyan", "Checked": "green"}
 
@@ -43,11 +44,11 @@ class Screen:
             self.line(f"  {name}{line}")
 
     def event(self, at: datetime, text: str, style: str | None = None) -> None:
-        """Something that happened at a time, on one line (more when it is long)."""
-        indent = " " * 12
-        wrapped = textwrap.fill(text, self._width, initial_indent=indent, subsequent_indent=indent)
-        for number, line in enumerate(wrapped.splitlines()):
-            self.line(self._styled(f"  {at.astimezone():%H:%M:%S}", "dim") + line[10:] if number == 0 else line, style)
+        """Something that happened at a time."""
+        lines = textwrap.wrap(text, max(30, self._width - _TIME), break_long_words=False, break_on_hyphens=False)
+        for number, line in enumerate(lines):
+            time = f"  {at.astimezone():%H:%M:%S}  " if number == 0 else " " * _TIME
+            self.line(self._styled(time, "dim") + self._styled(line, style))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Columns as wide as they must be; those whose name begins with `>` are aligned right."""

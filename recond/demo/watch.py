@@ -42,7 +42,7 @@ async def watch(stage: Stage) -> NoReturn:
             trades += await _traded(stage, symbol, Decimal(quantity))
             trade_s = loop.time() + _TRADE_EVERY_S
         if loop.time() >= beat_s:
-            text = f"A quiet minute goes by: {trades} trades by the bot, {passes} passes by recond."
+            text = f"One minute: {trades} trades by the bot, {passes} passes by recond."
             stage.screen.event(datetime.now(UTC), text, "dim")
             beat_s, trades, passes = loop.time() + _BEAT_EVERY_S, 0, 0
 

@@ -33,45 +33,9 @@ HABITS = {
     "careless": ("recursive_triggers = OFF", "foreign_keys = OFF", "ignore_check_constraints = ON"),
 }
 POLICIES = ("", "OR IGNORE", "OR REPLACE", "OR FAIL", "OR ABORT", "OR ROLLBACK")
-TEXT_GARBAGE = [
-    "NaN",
-    "Infinity",
-    "-inf",
-    "1_000",
-    "1,5",
-    "+1",
-    ".5",
-    "5.",
-    "-",
-    "--1",
-    "0x10",
-    "1e",
-    "e5",
-    "1e5x",
-    "1e1.5",
-    "1.2.3",
-    "٣",
-    "1e99",
-    "1e+-5",
-    "1e99999999999",
-    "-e1",
-    "-",
-    "½",
-]
-GARBAGE = (
-    *TEXT_GARBAGE,
-    "",
-    " 5",
-    "5 ",
-    "5\n",
-    "1\x000",
-    "10 shares",
-    "9" * 41,
-    None,
-    float("inf"),
-    float("nan"),
-    b"10",
-)
+WORDS = "NaN Infinity -inf 1_000 1,5 +1 .5 5. - --1 0x10 1e e5 1e5x 1e1.5 1.2.3 ٣ 1e99 1e+-5 1e999 -1e999 -e1 ½"
+VALUES = ("", " 5", "5 ", "5\n", "1\x000", "10 shares", "9" * 41, None, float("inf"), float("nan"), b"10")
+GARBAGE = (*WORDS.split(" "), *VALUES)
 NO_SYMBOLS = ("", "  ", "AA PL", "BTC / USD", "A\x00", "A\x7f", "ÄÖ", "AAPL\u00a0", None, b"AAPL")
 
 
@@ -533,9 +497,11 @@ class Bots(RuleBasedStateMachine):
         return True
 
     def value(self, written: object) -> Decimal:
-        """The number that was accepted, as SQLite's own arithmetic has it after the point."""
-        value = Decimal(str(written))
-        return value if "e" not in str(written).lower() else Decimal(f"{float(value):.9f}")
+        """The number as SQLite writes it when it becomes text."""
+        [text] = self.book.execute("SELECT CAST(? AS TEXT)", (written,)).fetchone()
+        if "e" in text.lower():
+            [text] = self.book.execute("SELECT printf('%.9f', CAST(? AS REAL))", (text,)).fetchone()
+        return Decimal(text)
 
     def put(self, key: tuple[str, str, str | None], value: Decimal) -> None:
         """Set the model."""

@@ -40,9 +40,7 @@ def shown(*values: Decimal | int | None) -> Holdings:
     )
 
 
-def gone(
-    worth: Decimal | int | None, *, symbol: str = "GONE", paid: int | None = None, short: bool = False
-) -> Drift:
+def gone(worth: Decimal | int | None, *, symbol: str = "GONE", paid: int | None = None, short: bool = False) -> Drift:
     """A vanished position that was last worth so much, or had cost so much a share."""
     held = row(symbol, -1 if short else 1, entry_price=paid, market_value=None if worth is None else worth)
     return Drift(Instrument("us_equity", symbol), Kind.MISSING_AT_BROKER, ZERO, held.quantity, None, (held,))
@@ -75,7 +73,7 @@ def omissions(draw: st.DrawFn) -> tuple[list[Decimal], Decimal, Decimal | None]:
 
 @given(omissions())
 def test_case_4_row_left_out_of_an_answer_is_not_gone(omission: tuple[list[Decimal], Decimal, Decimal | None]) -> None:
-    """One omitted row is held whatever its share of the book, if its worth is known to a factor of two or not at all."""
+    """One omitted row is held, whatever its share of the book, its worth known to a factor of two or not at all."""
     rest, value, last = omission
     every = [*rest, value]
     account = account_of(sum((v for v in every if v > 0), ZERO), sum((v for v in every if v < 0), ZERO))
@@ -113,7 +111,14 @@ def test_case_30_unknown_figure_proves_nothing(holdings: Holdings, account: Acco
 
 @pytest.mark.parametrize(
     ("long", "short", "proven"),
-    [(10_000, 0, True), (10_101, 0, True), (10_102, 0, False), (9_901, 0, True), (9_900, 0, False), (6_000, -4_000, True)],
+    [
+        (10_000, 0, True),
+        (10_101, 0, True),
+        (10_102, 0, False),
+        (9_901, 0, True),
+        (9_900, 0, False),
+        (6_000, -4_000, True),
+    ],
 )
 def test_agreement_is_within_one_percent_of_what_the_account_holds(long: int, short: int, proven: bool) -> None:
     """Prices move between the two requests: up to 1 % of long and short together is agreement."""

@@ -96,7 +96,12 @@ def concluded(
 ) -> Record:
     """A whole pass over both sides: drifts of `waiting` symbols are pending, those of `doubted` ones unproven."""
     reading = LedgerReading(
-        rows, seq=9, unreadable=bad_rows, conflicts=conflicts, holds=holds, baselines={b.instrument: b for b in baselines}
+        rows,
+        seq=9,
+        unreadable=bad_rows,
+        conflicts=conflicts,
+        holds=holds,
+        baselines={b.instrument: b for b in baselines},
     )
     comparison: Comparison = diff(held, rows, bad_rows, TOLERANCE, ignore)
     open_conflicts = {c.instrument.symbol: c for c in conflicts}
@@ -294,7 +299,7 @@ def test_prices_of_an_only_row_are_the_brokers() -> None:
 
 
 def test_prices_of_several_rows_are_shared_out() -> None:
-    """Each strategy's row keeps its own entry price and gets its share of the value, and profit from both; shorts too."""
+    """Each strategy's row keeps its entry price and gets its share of the value, and profit from both; shorts too."""
     first = row("AAPL", -4, "alpha", row_id=1)
     second = row("AAPL", -1, "beta", row_id=2, entry_price=None)
     one, two = refreshes_of(Holdings((position("AAPL", -5),)), first, second)
@@ -326,9 +331,7 @@ def test_nothing_is_refreshed_where_the_broker_is_flat_or_differs() -> None:
     assert refreshes_of(Holdings((position("MSFT", 4),)), *rows) == ()
 
 
-@given(
-    *(st.builds(lambda d, e: Decimal(d).scaleb(e), st.integers(1, 10**9), st.integers(-30, 21)) for _ in range(4))
-)
+@given(*(st.builds(lambda d, e: Decimal(d).scaleb(e), st.integers(1, 10**9), st.integers(-30, 21)) for _ in range(4)))
 def test_no_figure_of_the_broker_breaks_a_pass(
     price: Decimal, value: Decimal, quantity: Decimal, entry: Decimal
 ) -> None:

@@ -164,7 +164,7 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
     ],
 )
 def test_whose_row(rows: Mapping[str | None, int], broker: int, after: Mapping[str | None, int] | None) -> None:
-    """The table of design section 6: one row is set, more goes to nobody's row, less comes from it and then from one."""
+    """One row is set; more goes to the unattributed row, less comes from it and then from the only strategy."""
     book = tuple(row("AAPL", quantity, owner, row_id=n) for n, (owner, quantity) in enumerate(rows.items()))
     corrections = correct(drift_of("AAPL", broker, *book), Cause.UNEXPLAINED)
     if after is None:

@@ -15,9 +15,7 @@ from tests.core.strategies import TOLERANCE, ZERO, Books, books, exact_sum, posi
 
 def compare(given_books: Books) -> Comparison:
     """The comparison of generated books."""
-    return diff(
-        given_books.holdings, given_books.rows, given_books.unreadable_rows, TOLERANCE, given_books.ignore
-    )
+    return diff(given_books.holdings, given_books.rows, given_books.unreadable_rows, TOLERANCE, given_books.ignore)
 
 
 def compared(
@@ -101,7 +99,7 @@ def test_class_without_a_tolerance_has_none() -> None:
 
 
 def test_kinds() -> None:
-    """Only the broker: missing in the ledger. Only the ledger: missing at the broker. Both: quantity, flips included."""
+    """Only the broker: missing in the ledger. Only the ledger: missing at the broker. Both: quantity, flips too."""
     held = (position("AAPL", 5), position("MSFT", 5), position("BRK.B", 5))
     booked = (row("MSFT", -5), row("BRK.B", 3, "alpha"), row("BRK.B", -3, "beta"), row("BTCUSD", 1))
     kinds = {drift.instrument.symbol: drift.kind for drift in compared(held, booked).drifts}
@@ -128,7 +126,8 @@ def test_the_brokers_asset_class_beats_what_a_row_says(stated: str | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("stated", "taken"), [((None, None), "crypto"), ((None, "perpetual"), "perpetual"), (("perpetual", None), "perpetual")]
+    ("stated", "taken"),
+    [((None, None), "crypto"), ((None, "perpetual"), "perpetual"), (("perpetual", None), "perpetual")],
 )
 def test_class_of_what_the_broker_does_not_show(stated: tuple[str | None, str | None], taken: str) -> None:
     """Rows of one symbol stay one instrument: of the class that one of them says, else of the symbol's shape."""

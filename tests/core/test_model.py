@@ -34,9 +34,7 @@ def test_a_run_tells_what_was_opened_what_is_open_and_what_was_changed() -> None
     assert done.conflict is not None
     again = replace(left.conflict, sightings=2)
     carried_hold = Hold(9, held.drift.instrument, "doubt", Decimal(0), Decimal(3), NOW)
-    run = replace(
-        RUN, outcomes=(left, done, opened, held), carried_conflicts=(again,), carried_holds=(carried_hold,)
-    )
+    run = replace(RUN, outcomes=(left, done, opened, held), carried_conflicts=(again,), carried_holds=(carried_hold,))
     assert run.conflicts == run.opened_conflicts == (left.conflict, done.conflict)
     assert run.open_conflicts == (left.conflict, again)
     assert run.open_holds == (held.hold, carried_hold)

@@ -230,10 +230,9 @@ END;
 CREATE TRIGGER positions_inserted AFTER INSERT ON positions
 BEGIN
     SELECT CASE
-        WHEN EXISTS (SELECT 1 FROM open_rows WHERE position_id = NEW.id)
-            OR EXISTS (SELECT 1 FROM changes WHERE position_id = NEW.id)
-        THEN RAISE(ABORT, 'a row with this id exists: leave id out to open a row, use UPDATE to change one')
-        WHEN NEW.id NOT BETWEEN 1 AND 281474976710656
+        WHEN NEW.id <= (SELECT seq FROM sqlite_sequence WHERE name = 'positions')  -- as it was before this statement
+        THEN RAISE(ABORT, 'this id has been given: leave id out to open a row, use UPDATE to change one')
+        WHEN NEW.id NOT BETWEEN 1 AND 281474976710656  -- an AUTOINCREMENT that has reached the last number is full
         THEN RAISE(ABORT, 'leave id out: SQLite numbers the rows')
         WHEN NEW.account IS NULL OR NEW.account NOT IN (SELECT name FROM accounts)
         THEN RAISE(ABORT, 'unknown account: `SELECT name FROM accounts` lists them, config.toml defines them')

@@ -1,0 +1,137 @@
+"""`recond check`: would the daemon start, and would it reconcile the right account?
+
+Owns the findings and their exit code. Tries the configuration, the linked SQLite, the ledger and every account's keys.
+May not change anything: a ledger that is not there is not made, an account that is not pinned is not pinned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import CollectorRegistry
+
+from recond import __version__
+from recond.config import Account, Config, ConfigError, Credentials, require_credentials, warnings
+from recond.core.model import AccountState, Holdings
+from recond.daemon import EXIT_CONFIG, EXIT_FAULT, open_broker
+from recond.metrics import Metrics
+from recond.ports import PortError
+
+SOUND_SQLITE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+"""The releases with the WAL-reset fix: the first for all later ones, the others for their branch only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. A fault keeps the daemon from its work, a warning does not."""
+
+    about: str
+    level: Literal["ok", "warning", "fault"]
+    text: str
+    hint: str = ""
+
+
+def check(config: Config, as_json: bool) -> int:
+    """Try everything and print what was found; returns 0, 1 for a fault, 78 when keys are missing."""
+    findings = [
+        Finding("config", "ok", f"read from {config.source}" if config.source else "no file: defaults and environment"),
+        *(Finding("config", "warning", warning) for warning in warnings(config)),
+        sqlite_finding(sqlite3.sqlite_version_info),
+        ledger_finding(Path(config.ledger.path)),
+    ]
+    exit_code = EXIT_FAULT
+    try:
+        findings += asyncio.run(_accounts(config, require_credentials(config)))
+    except ConfigError as error:
+        findings += [Finding("keys", "fault", str(fault), error.hint) for fault in error.faults]
+        exit_code = EXIT_CONFIG
+    if as_json:
+        report = {"version": __version__, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{_line(finding)}\n" for finding in findings)
+    return exit_code if any(finding.level == "fault" for finding in findings) else 0
+
+
+def sqlite_finding(version: tuple[int, int, int]) -> Finding:
+    """What the linked SQLite means for a ledger in WAL mode (sqlite.org/wal.html, "the WAL-reset bug")."""
+    text = f"SQLite {'.'.join(map(str, version))}"
+    newest, *branches = SOUND_SQLITE
+    if version >= newest or any(version[:2] == branch[:2] and version >= branch for branch in branches):
+        return Finding("sqlite", "ok", text)
+    return Finding(
+        "sqlite",
+        "warning",
+        f"{text} can in a rare race corrupt a WAL ledger when two connections checkpoint at once",
+        "let recond alone checkpoint: every other writer sets PRAGMA wal_autocheckpoint=0; fixed in 3.51.3",
+    )
+
+
+def ledger_finding(path: Path) -> Finding:
+    """Whether the ledger is there, or could be made; it is opened for reading only."""
+    folder = path.resolve().parent
+    if not path.exists():
+        if folder.is_dir() and os.access(folder, os.W_OK):
+            return Finding("ledger", "ok", f"{path} is not there yet; the daemon makes it")
+        hint = "make the folder, or set ledger.path to one that this user may write to"
+        return Finding("ledger", "fault", f"{path}: its folder is not there or not to be written to", hint)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as ledger:
+            names = {name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        return Finding("ledger", "fault", f"{path}: {error}", "is it a ledger of recond, and may this user read it?")
+    if names and "positions" not in names:
+        return Finding("ledger", "fault", f"{path} is a database of something else", "set ledger.path to another file")
+    if not os.access(path, os.W_OK):
+        return Finding("ledger", "fault", f"{path} may not be written to", "give this user the right, or its group")
+    return Finding("ledger", "ok", str(path))
+
+
+async def _accounts(config: Config, credentials: Mapping[str, Credentials]) -> list[Finding]:
+    """Ask the broker for every account, all at once."""
+    registry = Metrics(CollectorRegistry(), [account.name for account in config.accounts], version=__version__)
+    asked = [_account(account, credentials[account.name], registry) for account in config.accounts]
+    return [finding for findings in await asyncio.gather(*asked) for finding in findings]
+
+
+async def _account(account: Account, credentials: Credentials, metrics: Metrics) -> list[Finding]:
+    """What the keys of one account open."""
+    about = f"account {account.name}"
+    try:
+        async with open_broker(account, credentials, metrics) as broker:
+            state, holdings = await broker.account(), await broker.positions()
+    except PortError as error:
+        return [Finding(about, "fault", error.message, error.hint)]
+    return [
+        _opened(about, account, state, holdings),
+        *(
+            Finding(about, "warning", f"position {row.symbol or 'without symbol'}: {row.problem}", "it stays unknown")
+            for row in holdings.unreadable
+        ),
+    ]
+
+
+def _opened(about: str, account: Account, state: AccountState, holdings: Holdings) -> Finding:
+    """The account that was found, and whether it is of the configured environment."""
+    text = f"{account.environment} at {account.rest_url}: {state.number or state.id}, {state.status}, "
+    text += f"{len(holdings.positions)} positions"
+    if account.environment == "live" and (state.number or "").startswith("PA"):
+        return Finding(
+            about, "fault", f"{text}; this is a paper account", 'set environment = "paper", or the live keys'
+        )
+    return Finding(about, "ok" if state.status == "ACTIVE" else "warning", text)
+
+
+def _line(finding: Finding) -> str:
+    """One finding on a terminal."""
+    mark = {"ok": "ok     ", "warning": "warning", "fault": "FAULT  "}[finding.level]
+    return f"{mark}  {finding.about}: {finding.text}{f' ({finding.hint})' if finding.hint else ''}"
