@@ -29,7 +29,7 @@ from recond.ports import BrokerBusy, BrokerRefused, BrokerUnavailable, StreamEve
 _MESSAGE_BYTES_MAX = 1 << 20  # an order of four legs takes 6,000
 _EARLY_MAX = 10_000
 _CLOSE_TIMEOUT_S = 1.0
-_BREATH = 64  # messages that are there already are handed over without the event loop coming round
+_BREATH = 16  # messages that are there already are handed over without the event loop coming round; a fill takes 0.1 ms
 _AGAIN = "recond connects again by itself"
 _TAKEN = "Alpaca allows one stream per account: switch this one off (`stream = false`) if the platform needs it"
 

@@ -14,7 +14,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -74,11 +75,10 @@ def _folder(wanted: Path | None) -> Path:
 
 async def _play(screen: Screen, once: bool, folder: Path) -> int:
     _on_signals()
-    screen.line("recond demo: a broker, a bot, a ledger, and what keeps the ledger true", "bold")
     told = False
+    screen.line("recond demo: a broker, a bot, a ledger, and what keeps the ledger true", "bold")
     try:
-        async with AsyncExitStack() as parts:
-            stage = await _opened(parts, screen, folder)
+        async with setting(screen, folder) as stage:
             try:
                 await stage.recond.started(_START_WITHIN_S)
                 _introduce(stage, folder)
@@ -88,21 +88,8 @@ async def _play(screen: Screen, once: bool, folder: Path) -> int:
                 if not once:
                     _invite(stage)
                     await watch(stage)
-            except DaemonDied as died:
-                screen.heading("The daemon has ended by itself, which it must not")
-                screen.line(f"  {died}. The end of {folder / 'recond.log'}:", "red")
-                for line in stage.recond.tail():
-                    screen.line(f"    {line}")
-                return FAILED
-            except NotSeen as missed:
-                screen.heading("This went otherwise than told")
-                screen.say("Expected", f" {missed.expected}")
-                screen.say("Saw", missed.seen)
-                screen.say("Log", str(folder / "recond.log"))
-                return FAILED
-            except BotError as error:
-                screen.heading("The demo's bot is stuck")
-                screen.say("Bot", str(error))
+            except (DaemonDied, NotSeen, BotError) as error:
+                _complain(stage, error, folder)
                 return FAILED
     except asyncio.CancelledError:
         screen.line()
@@ -112,6 +99,25 @@ async def _play(screen: Screen, once: bool, folder: Path) -> int:
     screen.line(f"  {len(CHAPTERS)} of {len(CHAPTERS)} chapters went as told.", "green")
     screen.line(f"  Configuration, ledger and log stay in {folder}")
     return DONE
+
+
+def _complain(stage: Stage, error: DaemonDied | NotSeen | BotError, folder: Path) -> None:
+    """What went wrong, for somebody who can do something about it."""
+    screen = stage.screen
+    screen.line()
+    screen.line("This went otherwise than it must", "red")
+    match error:
+        case DaemonDied():
+            screen.say("recond", f"{error}. The end of its log:")
+        case NotSeen():
+            screen.say("Expected", error.expected)
+            screen.say("Seen", f"{error.seen}. The end of recond's log:")
+        case BotError():
+            screen.say("Bot", f"{error}. The end of recond's log:")
+    for line in stage.recond.tail():
+        screen.line(line)
+    screen.line()
+    screen.line(f"  Configuration, ledger and log stay in {folder}")
 
 
 def _on_signals() -> None:
@@ -128,20 +134,19 @@ def _on_signals() -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def _opened(parts: AsyncExitStack, screen: Screen, folder: Path) -> Stage:
-    """All parts running. Raises `DaemonDied`, `NotSeen`, `OSError`."""
-    simulator = await parts.enter_async_context(Simulator(scenario=SCENARIO))
+@asynccontextmanager
+async def setting(screen: Screen, folder: Path) -> AsyncIterator[Stage]:
+    """All parts, started; the daemon may not answer yet. On leaving, all have ended. Raises `OSError`."""
     timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-    session = await parts.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-    keys = (simulator.key, simulator.secret)
-    config = folder / "config.toml"
-    config.write_text(_config(simulator, folder), encoding="utf-8")
-    recond = await parts.enter_async_context(recond_running(config, folder / "recond.log", keys, session))
-    bot = Bot(session, simulator.rest_url, keys, folder / "recond.db")
-    return Stage(screen, simulator, bot, recond)
+    config, log, ledger = (folder / name for name in ("config.toml", "recond.log", "recond.db"))
+    async with Simulator(scenario=SCENARIO) as simulator, aiohttp.ClientSession(timeout=timeout) as session:
+        keys = (simulator.key, simulator.secret)
+        config.write_text(_config(simulator, ledger), encoding="utf-8")
+        async with recond_running(config, log, keys, session) as recond:
+            yield Stage(screen, simulator, Bot(session, simulator.rest_url, keys, ledger), recond)
 
 
-def _config(simulator: Simulator, folder: Path) -> str:
+def _config(simulator: Simulator, ledger: Path) -> str:
     return f"""\
 # Written by `recond demo`. The times are short so that nobody has to wait: see config.toml for the real ones.
 [daemon]
@@ -152,7 +157,7 @@ confirm_after = "500ms"
 log_format = "json"
 
 [ledger]
-path = {json.dumps(str(folder / "recond.db"))}
+path = {json.dumps(str(ledger))}
 
 [http]
 listen = "127.0.0.1:0"

@@ -80,9 +80,9 @@ class Recond:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _REAPED_WITHIN_S)
             self._alive()
-            raise NoAnswer(f"an answer to {path}", f"{type(error).__name__} {error}".strip()) from error
+            raise NoAnswer("an answer", f"none to {path} ({error or type(error).__name__})") from error
         if response.status not in _ANSWERS:
-            raise NoAnswer(f"an answer to {path}", f"{response.status} {answer.get('detail')}")
+            raise NoAnswer("an answer", f"{response.status} to {path}: {answer.get('detail')}")
         return answer
 
     async def until(self, probe: Callable[[], Awaitable[T | None]], expected: str, within_s: float) -> T:

@@ -10,13 +10,14 @@ import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TextIO
 
 _WIDTH = 78
 _LABEL = 9
 _TIME = 12
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_COLOURS = {"recond": "cyan", "World": "yellow", "Bot": "yellow", "Gate": "cyan", "Checked": "green"}
+_CODES = MappingProxyType({"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"})
+_COLOURS = MappingProxyType({"recond": "cyan", "World": "yellow", "Bot": "yellow", "Checked": "green"})
 
 
 class Screen:

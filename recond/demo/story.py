@@ -1,7 +1,7 @@
 """The story: what happens to a platform's ledger, chapter by chapter, and what recond makes of it.
 
 Owns what happens, the words, and what must be true at the end of each chapter.
-May only tell what it has seen: every figure comes from recond's HTTP API, the bot or the broker.
+May not tell what it has not seen: every figure comes from recond's HTTP API, the bot or the broker.
 """
 
 from __future__ import annotations

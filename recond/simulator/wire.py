@@ -235,6 +235,8 @@ def update_json(update: TradeUpdate) -> Json:
         data["price"] = text(update.price)
         data["qty"] = text(update.qty)
         data["position_qty"] = text(update.position_qty)
+        data["swap_rate"] = "1"
+        data["settle_date"] = eastern_date(update.at).isoformat()  # of a coin; an equity's day may be later
     if update.previous_execution_id is not None:
         data["previous_execution_id"] = update.previous_execution_id
     return {"stream": "trade_updates", "data": data}

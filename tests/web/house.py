@@ -130,6 +130,11 @@ class House:
     ledger: SqliteLedger
     taken: list[int] = field(default_factory=list)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.web.url.rpartition(":")[2])
+
     async def ask(self, path: str, method: str = "GET", **options: Any) -> Answer:
         """One request over a socket."""
         async with asyncio.timeout(DEADLINE_S):

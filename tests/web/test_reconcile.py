@@ -171,7 +171,7 @@ async def test_a_client_that_goes_away_disturbs_nothing(tmp_path: Path) -> None:
         await at.asked()
         before = len(asyncio.all_tasks())
         for _ in range(20):
-            _, writer = await asyncio.open_connection("127.0.0.1", int(at.web.url.rpartition(":")[2]))
+            _, writer = await asyncio.open_connection("127.0.0.1", at.port)
             writer.write(f"POST {PATH} HTTP/1.1\r\nHost: {at.web.url[7:]}\r\nContent-Length: 5\r\n\r\nab".encode())
             await writer.drain()
             await until(lambda: len(at.status._waiters["swing"]) == 2)
@@ -185,38 +185,33 @@ async def test_a_client_that_goes_away_disturbs_nothing(tmp_path: Path) -> None:
 THREE = (AccountStatus("swing", 1, "paper"), AccountStatus("day", 2, "paper"), AccountStatus("night", 2, "live"))
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "says"),
-    [
-        ("", 400, "swing, day, night"),
-        ("?account=moon", 404, "'moon'"),
-        ("?userId=9", 404, "9"),
-        ("?userId=2", 400, "day, night"),
-        ("?account=swing&userId=2", 400, "another user id"),
-        ("?account=swing&userId=x", 422, "userId"),
-        ("?account=swing&wait=301", 422, "wait"),
-        ("?account=swing&wait=nan", 422, "wait"),
-        ("?account=swing&froce=false", 422, "froce"),
-    ],
-)
-async def test_which_account_is_meant_must_be_clear(tmp_path: Path, query: str, status: int, says: str) -> None:
+async def test_which_account_is_meant_must_be_clear(tmp_path: Path) -> None:
     """An unknown account is 404, one that is not told 400, nonsense 422; none of them nudges a pass."""
     async with house(tmp_path, *THREE) as at:
-        answer = await at.ask(PATH + query, "POST")
-        assert (answer.status, answer.type) == (status, "application/problem+json")
-        assert says in answer.json["detail"]
+        for query, status, says in (
+            ("", 400, "swing, day, night"),
+            ("?account=moon", 404, "'moon'"),
+            ("?userId=9", 404, "9"),
+            ("?userId=2", 400, "day, night"),
+            ("?account=swing&userId=2", 400, "another user id"),
+            ("?account=swing&userId=x", 422, "userId"),
+            ("?account=swing&wait=301", 422, "wait"),
+            ("?account=swing&wait=nan", 422, "wait"),
+            ("?account=swing&froce=false", 422, "froce"),
+        ):
+            answer = await at.ask(PATH + query, "POST")
+            assert (answer.status, answer.type) == (status, "application/problem+json"), query
+            assert says in answer.json["detail"]
         assert not any(triggers.waiting for triggers in at.triggers.values())
 
 
-@pytest.mark.parametrize(
-    ("query", "account"), [("?account=night", "night"), ("?userId=1", "swing"), ("?account=day&userId=2", "day")]
-)
-async def test_an_account_is_found_by_name_or_owner(tmp_path: Path, query: str, account: str) -> None:
+async def test_an_account_is_found_by_name_or_owner(tmp_path: Path) -> None:
     """Only the account that is meant is nudged."""
     async with house(tmp_path, *THREE) as at:
-        asking = asyncio.create_task(at.ask(PATH + query, "POST"))
-        await at.asked(account)
-        assert [name for name, triggers in at.triggers.items() if triggers.waiting] == [account]
-        assert at.triggers[account].waiting == (Reason.HTTP,)
-        at.make(account=account, user_id=2)
-        assert (await asking).json["account"] == account
+        for query, account in (("account=night", "night"), ("userId=1", "swing"), ("account=day&userId=2", "day")):
+            asking = asyncio.create_task(at.ask(f"{PATH}?{query}", "POST"))
+            await at.asked(account)
+            assert [name for name, triggers in at.triggers.items() if triggers.waiting] == [account]
+            assert at.triggers[account].waiting == (Reason.HTTP,)
+            at.make(account=account, user_id=2)
+            assert (await asking).json["account"] == account

@@ -216,6 +216,19 @@ CREATE TABLE being_written (
     ) STORED
 ) STRICT;
 
+CREATE TRIGGER being_written_checked AFTER INSERT ON being_written
+BEGIN
+    SELECT CASE
+        WHEN NEW.quantity_ok IS NOT 1
+        THEN RAISE(ABORT, 'quantity is decimal text such as 10, -2.5 or 0.000000001, of at most 40 characters')
+        WHEN NEW.symbol_ok IS NOT 1
+        THEN RAISE(ABORT, 'symbol is text without blanks such as AAPL, BRK.B or BTCUSD')
+        WHEN NEW.strategy_id IS NOT NULL AND (NEW.strategy_id NOT GLOB '*[!-~]*' OR NEW.strategy_id GLOB '*[^ -~]*'
+            OR instr(CAST(NEW.strategy_id AS BLOB), x'00'))
+        THEN RAISE(ABORT, 'strategy_id is printable ASCII text, or NULL for a position that no strategy owns')
+    END;
+END;
+
 CREATE TRIGGER positions_deleted BEFORE DELETE ON positions
 BEGIN
     SELECT RAISE(ABORT, 'positions are not deleted: UPDATE the row and SET quantity = ''0'', which closes it');
@@ -225,6 +238,15 @@ END;
 CREATE TRIGGER positions_renumbered BEFORE UPDATE ON positions WHEN NEW.id IS NOT OLD.id
 BEGIN
     SELECT RAISE(ABORT, 'the id of a position never changes');
+END;
+
+-- An upsert that finds its row open ends here as far as INSERT goes, with values that UPDATE never sees as they are:
+-- `quantity + '1,000'` is a number, and '' finds the row that no strategy owns.
+CREATE TRIGGER positions_offered BEFORE INSERT ON positions
+BEGIN
+    INSERT INTO being_written (position_id, strategy_id, written_symbol, written, moved_at)
+    VALUES (0, NEW.strategy_id, NEW.symbol, NEW.quantity, '');
+    DELETE FROM being_written WHERE position_id = 0;
 END;
 
 CREATE TRIGGER positions_inserted AFTER INSERT ON positions
@@ -265,13 +287,6 @@ BEGIN
         LEFT JOIN corrections AS c ON c.position_id = n.id AND c.version = o.version + 1;
 
     SELECT CASE
-        WHEN w.quantity_ok IS NOT 1
-        THEN RAISE(ABORT, 'quantity is decimal text such as 10, -2.5 or 0.000000001, of at most 40 characters')
-        WHEN w.symbol_ok IS NOT 1
-        THEN RAISE(ABORT, 'symbol is text without blanks such as AAPL, BRK.B or BTCUSD')
-        WHEN NEW.strategy_id IS NOT NULL AND (NEW.strategy_id NOT GLOB '*[!-~]*' OR NEW.strategy_id GLOB '*[^ -~]*'
-            OR instr(CAST(NEW.strategy_id AS BLOB), x'00'))
-        THEN RAISE(ABORT, 'strategy_id is printable ASCII text, or NULL for a position that no strategy owns')
         WHEN NEW.status IS NULL OR NEW.status NOT IN ('open', 'closed')
         THEN RAISE(ABORT, 'status is open or closed')
         WHEN NEW.source IS NULL OR NEW.source NOT IN ('platform', 'reconciliation')
@@ -286,7 +301,7 @@ BEGIN
         THEN RAISE(ABORT, 'a closed position has quantity 0')
         WHEN w.was_version > 0 AND w.symbol <> w.was_symbol AND w.correction_id IS NULL
         THEN RAISE(ABORT, 'the symbol of a position does not change: close the row and INSERT another')
-        WHEN NOT w.closed AND EXISTS (
+        WHEN (NOT w.closed OR w.was_version = 0) AND EXISTS (
             SELECT 1 FROM open_rows
             WHERE account = NEW.account AND symbol = w.symbol AND strategy_id IS NEW.strategy_id
                 AND position_id <> NEW.id)
