@@ -183,6 +183,14 @@ class Ledger(Protocol):
         """
         ...
 
+    async def keep(self, account: str, executions: Sequence[Execution]) -> None:
+        """Store executions, each once by `recond.core.evidence.key`; what a source left out is filled in later."""
+        ...
+
+    async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
+        """The account's executions dated at or after that moment, in no promised order."""
+        ...
+
     async def changed_accounts(self) -> frozenset[str]:
         """The accounts whose rows somebody else changed since the last call; cheap enough for four times a second."""
         ...

@@ -167,7 +167,9 @@ def reconcile(daemon: Daemon, account: str | None, no_force: bool, wait: int) ->
         force=str(not no_force).lower(),
         wait=wait,
     )
-    daemon.said("\n".join([words.sentence(answer), *words.matters(answer, answer["conflicts"])]))
+    daemon.said(
+        "\n".join([words.sentence(answer, answer, answer["conflicts"]), *words.matters(answer, answer["conflicts"])])
+    )
     sys.exit({"success": 0, "partial": UNSETTLED}.get(answer["status"], FAILED))
 
 

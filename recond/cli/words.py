@@ -19,6 +19,7 @@ CONFLICT = (
 )
 _DRIFT = "symbol kind cause brokerQuantity ledgerQuantity explanation"
 _CORRECTION = "id positionId symbol strategyId before after cause"
+_LINES = 50
 _NUMBER = re.compile(r"-|-?[0-9]+(\.[0-9]+)?")
 
 
@@ -31,7 +32,7 @@ def status(answer: Mapping[str, Any], url: str) -> str:
         lines += ["", f"{account['account']} (user {account['userId']}, {account['environment']})"]
         lines += [f"  gate          {account['gate']['state']}", *_reasons(account["gate"], "                {text}")]
         last, age_ms, broker = account["lastRun"], account["lastSuccessAgeMs"], account["brokerAccount"]
-        lines.append(f"  last pass     {sentence(last) if last else 'none yet'}")
+        lines.append(f"  last pass     {sentence(last, account, account['openConflicts']) if last else 'none yet'}")
         lines.append(f"  last success  {'none yet' if age_ms is None else f'{int(age_ms) // 1000} s ago'}")
         lines.append(f"  stream        {text(account['stream'])}")
         if broker:
@@ -40,30 +41,33 @@ def status(answer: Mapping[str, Any], url: str) -> str:
     return "\n".join(lines)
 
 
-def sentence(answer: Mapping[str, Any]) -> str:
-    """One pass, or several that were one answer, in a sentence."""
+def sentence(answer: Mapping[str, Any], found: Mapping[str, Any], conflicts: Sequence[object]) -> str:
+    """A pass in a sentence: its figures, and how much is in the lists of what it found."""
     ended = f"{answer['account']}: {answer['status']} at {text(answer['timestamp'])}"
     if answer["error"]:
         hint = text(answer["error"]["hint"])
         return f"{ended}: {text(answer['error']['message'])}{f' ({hint})' if hint else ''}"
-    skipped = ", no new pass since the last success is recent" if answer["skipped"] else ""
+    skipped = ", no new pass since the last success is recent" if answer.get("skipped") else ""
     return (
         f"{ended}, run {answer['runId']}{skipped}: broker {text(answer['brokerPositions'])} positions, "
         f"ledger {text(answer['dbPositions'])}; {answer['synced']} agree, {answer['added']} opened, "
-        f"{answer['removed']} closed, {len(answer['conflicts'])} in conflict, {len(answer['pending'])} pending, "
-        f"{len(answer['holds'])} held; total value {text(answer['totalValue'])}"
+        f"{answer['removed']} closed, {len(conflicts)} in conflict, {len(found['pending'])} pending, "
+        f"{len(found['unreadable'])} unreadable, {len(found['holds'])} held; total value {text(answer['totalValue'])}"
     )
 
 
-def matters(answer: Mapping[str, Any], conflicts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for everything that does not simply agree."""
+def matters(found: Mapping[str, Any], conflicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for everything that does not simply agree, up to a number that can be read."""
     lines = [
         f"conflict {text(c['id'])}: {_sides(c)}, {c['cause']}; "
         f"{'resolved: ' + text(c['resolvedBy'] or c['resolution']) if c['resolved'] else 'open'}"
         for c in conflicts
     ]
-    lines += [f"hold {text(h['id'])}: {_sides(h)}: {text(h['reason'])}" for h in answer["holds"]]
-    return lines + [f"pending: {_sides(p)}: {text(p['why'])}" for p in answer["pending"]]
+    lines += [f"hold {text(h['id'])}: {_sides(h)}: {text(h['reason'])}" for h in found["holds"]]
+    lines += [f"unreadable: {text(u['symbol'])}: {text(u['problem'])}" for u in found["unreadable"]]
+    lines += [f"pending: {_sides(p)}: {text(p['why'])}" for p in found["pending"]]
+    more = [f"... and {len(lines) - _LINES} more; --json shows all"] if len(lines) > _LINES else []
+    return lines[:_LINES] + more
 
 
 def _sides(entry: Mapping[str, Any]) -> str:

@@ -46,13 +46,24 @@ class Motion:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """A drift seen and not yet judged: the readings since its quantities last moved, and since when it drifts."""
+class Reading:
+    """What both sides showed of one instrument at one reading."""
 
+    moment: Moment
     broker: Decimal
     ledger: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A drift seen and not yet judged: since when it drifts, and the readings of it that can still tell something.
+
+    From the moment `rests_s` on neither the quantities nor the ledger's journal moved.
+    """
+
     since_s: float
-    readings: tuple[Moment, ...]
+    rests_s: float
+    readings: tuple[Reading, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +86,78 @@ def judge(
 ) -> Judgement:
     """Judge the drifts of the reading taken at `moment` against what was seen before.
 
-    An earlier reading R is confirmed by this one when this one began at least `settle_s` after R ended, no reading
-    from R on showed other quantities, `changed` (symbols with a change of the ledger since the last reading) never
-    named the symbol meanwhile, and the broker's quantity was fresh at R. `motions` are the known executions by
+    At rest an earlier reading R is confirmed by this one when this one began at least `settle_s` after R ended, no
+    reading from R on showed other quantities, `changed` (symbols with a change of the ledger since the last reading)
+    never named the symbol meanwhile, and the broker's quantity was fresh at R. `motions` are the known executions by
     symbol. A drift seen first in this reading is pending: the first sighting counts as movement.
+
+    An instrument that does not rest is pending too, but `in_motion` when lateness cannot explain one of its readings
+    that are older than `settle_s`: then it is a drift for certain, though nobody knows of how much.
     """
     confirmed: list[Drift] = []
     pending: list[Pending] = []
     kept: dict[Instrument, Sighting] = {}
     for drift in drifts:
-        symbol = drift.instrument.symbol
-        sighting = _seen(drift, sightings.get(drift.instrument), moment, symbol in changed)
-        known = motions.get(symbol, ())
-        fresh = [reading for reading in sighting.readings if _is_fresh(drift.broker, reading, known, timing)]
+        known = motions.get(drift.instrument.symbol, ())
+        changes = drift.instrument.symbol in changed
+        sighting = _seen(drift, sightings.get(drift.instrument), moment, changes)
+        resting = [reading for reading in sighting.readings if reading.moment.ended_s >= sighting.rests_s]
+        fresh = [reading.moment for reading in resting if _is_fresh(drift.broker, reading.moment, known, timing)]
         kept[drift.instrument] = replace(sighting, readings=_worth_keeping(sighting, fresh, moment, timing))
         if fresh and fresh[0] is not moment and fresh[0].ended_s + timing.settle_s <= moment.began_s:
             confirmed.append(drift)
-            continue
-        due_s = _due(sighting, fresh, known, moment, timing)
-        pending.append(
-            Pending(
-                instrument=drift.instrument,
-                kind=drift.kind,
-                broker=drift.broker,
-                ledger=drift.ledger,
-                since_s=sighting.since_s,
-                due_s=due_s,
-                why=f"broker {drift.broker:f}, ledger {drift.ledger:f}, next look in {due_s - moment.ended_s:.0f} s",
-            )
-        )
+        else:
+            due_s = _due(sighting, fresh, known, moment, timing)
+            pending.append(_pending(drift, sighting, due_s, known, moment, timing))
     return Judgement(tuple(confirmed), tuple(pending), kept)
 
 
+def _pending(
+    drift: Drift, sighting: Sighting, due_s: float, known: Sequence[Motion], moment: Moment, timing: Timing
+) -> Pending:
+    """What is said of a drift that cannot be judged yet."""
+    ripe = [reading for reading in sighting.readings if reading.moment.ended_s + timing.settle_s <= moment.began_s]
+    certain = any(not _is_lateness(reading, known, timing) for reading in ripe)
+    overdue = moment.ended_s - sighting.since_s > timing.pending_max_s
+    why = f"broker {drift.broker:f}, ledger {drift.ledger:f}, next look in {due_s - moment.ended_s:.0f} s"
+    if certain:
+        why += "; more than lateness can explain, while it moves"
+    if overdue:
+        why += f"; pending for {moment.ended_s - sighting.since_s:.0f} s, since it never rests"
+    return Pending(
+        instrument=drift.instrument,
+        kind=drift.kind,
+        broker=drift.broker,
+        ledger=drift.ledger,
+        since_s=sighting.since_s,
+        due_s=due_s,
+        why=why,
+        in_motion=certain,
+        overdue=overdue,
+    )
+
+
 def _seen(drift: Drift, before: Sighting | None, moment: Moment, changed: bool) -> Sighting:
-    """The sighting with this reading in it; it starts anew when a quantity or the ledger's journal moved."""
+    """The sighting with this reading in it; its rest begins anew when a quantity or the ledger's journal moved."""
+    reading = Reading(moment, drift.broker, drift.ledger)
     if before is None:
-        return Sighting(drift.broker, drift.ledger, moment.ended_s, (moment,))
-    if changed or (before.broker, before.ledger) != (drift.broker, drift.ledger):
-        return Sighting(drift.broker, drift.ledger, before.since_s, (moment,))
-    return Sighting(drift.broker, drift.ledger, before.since_s, (*before.readings, moment))
+        return Sighting(moment.ended_s, moment.ended_s, (reading,))
+    last = before.readings[-1]
+    moved = changed or (last.broker, last.ledger) != (drift.broker, drift.ledger)
+    return Sighting(before.since_s, moment.ended_s if moved else before.rests_s, (*before.readings, reading))
+
+
+def _is_lateness(reading: Reading, motions: Sequence[Motion], timing: Timing) -> bool:
+    """Whether fills that the platform had not booked yet, or the broker not shown yet, can explain the difference.
+
+    The broker's clock is known to a second or two only, so what lies just outside the windows may have been inside.
+    """
+    began_s, ended_s = reading.moment.began_s - CLOCK_SLACK_S, reading.moment.ended_s + CLOCK_SLACK_S
+    late = [m.quantity for m in motions if began_s - timing.settle_s < m.at_s <= ended_s]
+    lag = [m.quantity for m in motions if began_s - timing.broker_lag_s < m.at_s <= ended_s]
+    most = sum((q for q in late if q > 0), Decimal(0)) - sum((q for q in lag if q < 0), Decimal(0))
+    least = sum((q for q in late if q < 0), Decimal(0)) - sum((q for q in lag if q > 0), Decimal(0))
+    return least <= reading.broker - reading.ledger <= most
 
 
 def _is_fresh(broker: Decimal, reading: Moment, motions: Sequence[Motion], timing: Timing) -> bool:
@@ -132,11 +176,14 @@ def _is_fresh(broker: Decimal, reading: Moment, motions: Sequence[Motion], timin
     return newest.position + after == broker
 
 
-def _worth_keeping(sighting: Sighting, fresh: Sequence[Moment], moment: Moment, timing: Timing) -> tuple[Moment, ...]:
-    """The oldest reading that can be judged, and those that are still too young: the rest can tell no more."""
-    ripe_s = moment.began_s - timing.settle_s
-    oldest = (reading for reading in fresh[:1] if reading.ended_s <= ripe_s)
-    return (*oldest, *(reading for reading in sighting.readings if reading.ended_s > ripe_s))
+def _worth_keeping(sighting: Sighting, fresh: Sequence[Moment], moment: Moment, timing: Timing) -> tuple[Reading, ...]:
+    """The oldest reading that can confirm, those that were ripe for less than `settle_s`, and those still too young."""
+    oldest_s = moment.began_s - 2 * timing.settle_s
+    return tuple(
+        reading
+        for reading in sighting.readings
+        if reading.moment.ended_s > oldest_s or reading.moment is moment or reading.moment in fresh[:1]
+    )
 
 
 def _due(
@@ -147,6 +194,6 @@ def _due(
         newest_s = max(motion.at_s for motion in motions)
         return max(moment.ended_s + timing.confirm_after_s, newest_s + timing.broker_lag_s + CLOCK_SLACK_S)
     verdict_s = fresh[0].ended_s + timing.settle_s
-    if len(sighting.readings) == 1:
+    if sighting.rests_s == moment.ended_s:
         return min(verdict_s, moment.ended_s + timing.confirm_after_s)
     return max(verdict_s, moment.ended_s)

@@ -296,7 +296,11 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A drift that cannot be judged yet; `due_s` is the monotonic moment at which it can be looked at again."""
+    """A drift that cannot be judged yet; `due_s` is the monotonic moment at which it can be looked at again.
+
+    `in_motion`: it is certain that there is a drift, but the instrument never rests, so nobody knows of how much.
+    `overdue`: it has been pending for longer than `pending_max`.
+    """
 
     instrument: Instrument
     kind: Kind
@@ -306,6 +310,7 @@ class Pending:
     due_s: float
     why: str
     in_motion: bool = False
+    overdue: bool = False
 
 
 class Action(StrEnum):

@@ -204,5 +204,5 @@ def _summary(account: Json) -> str:
     if run is None:
         return "no pass yet"
     why = f", error {run['error']['message']!r}" if run["error"] else ""
-    pending = ", ".join(p["symbol"] for p in run["pending"]) or "none"
+    pending = ", ".join(p["symbol"] for p in account["pending"]) or "none"
     return f"run {run['runId']} {run['status']}{why}, pending {pending}, gate {account['gate']['state']}"

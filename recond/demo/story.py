@@ -229,10 +229,10 @@ async def _corrected(stage: Stage, symbol: str, mark: tuple[int, datetime], pend
         newest = await stage.recond.listed("corrections", symbol=symbol, limit=1)
         if newest and newest[0]["id"] > mark[0]:
             return newest[0]
-        run = (await stage.recond.account())["lastRun"]
-        for difference in run["pending"] if run is not None and not shown else ():
-            if difference["symbol"] == symbol:
-                shown = True
+        account = await stage.recond.account()
+        for difference in account["pending"]:
+            if difference["symbol"] == symbol and not shown:
+                shown, run = True, account["lastRun"]
                 gate = (await stage.recond.gate(symbol))["state"]
                 stage.say(
                     "recond",

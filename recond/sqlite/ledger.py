@@ -17,9 +17,9 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.model import LedgerReading, Record, Run
+from recond.core.model import Execution, LedgerReading, Record, Run
 from recond.ports import LedgerUnavailable, Page, Query
-from recond.sqlite import listing, lock, reading, recording
+from recond.sqlite import keeping, listing, lock, reading, recording
 from recond.sqlite.connection import Connection, connect, fetch, last_id, write
 from recond.sqlite.errors import port_errors
 from recond.sqlite.migrate import migrate
@@ -150,6 +150,14 @@ class SqliteLedger:
         """See `Ledger.record`."""
         at = time_text(self._now())
         return await self._writer.writing(lambda connection: recording.record(connection, record, at))
+
+    async def keep(self, account: str, executions: Sequence[Execution]) -> None:
+        """See `Ledger.keep`."""
+        await self._writer.writing(lambda connection: keeping.keep(connection, account, executions))
+
+    async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
+        """See `Ledger.executions`."""
+        return await self._reader.reading(lambda connection: keeping.executions(connection, account, since))
 
     async def changed_accounts(self) -> frozenset[str]:
         """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits."""

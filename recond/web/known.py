@@ -19,7 +19,7 @@ from recond.core.gate import GateState
 from recond.core.symbols import coins_of
 from recond.status import GATE_AGE_INTERVALS
 from recond.web import views
-from recond.web.answers import ExactJson, Refused
+from recond.web.answers import ExactJson, Refused, rendered
 from recond.web.asked import Asked
 from recond.web.shapes import GateView, Health, Readiness, StatusView
 from recond.web.site import Site
@@ -49,8 +49,12 @@ def add_paths(app: FastAPI, site: Site) -> None:
     @app.get("/api/positions/reconciliation-status", response_model=StatusView)
     async def reconciliation_status(asked: Annotated[WhichAccount, Query()]) -> Response:
         """What is known now of every account, from memory."""
-        names = list(site.status.accounts) if asked.account is None else [site.named(asked.account)]
-        return ExactJson(views.status(site.status, names, site.now(), asyncio.get_running_loop().time()))
+        known, now, now_s = site.status, site.now(), asyncio.get_running_loop().time()
+        names = list(known.accounts) if asked.account is None else [site.named(asked.account)]
+        accounts = [(known.accounts[name], known.gate(name)) for name in names]
+        return await rendered(
+            lambda: views.status(accounts, interval_s=known.interval_s, warnings=known.warnings, now=now, now_s=now_s)
+        )
 
     gate_answers: dict[int | str, dict[str, object]] = {
         HTTPStatus.CONFLICT: {"model": GateView, "description": "blocked: do not trade"},

@@ -17,7 +17,7 @@ from recond.core.symbols import canonical_symbol
 from recond.ports import Collection
 from recond.ports import Query as LedgerQuery
 from recond.web import views
-from recond.web.answers import ExactJson, Refused
+from recond.web.answers import ExactJson, Refused, rendered
 from recond.web.asked import Asked
 from recond.web.rows import ConflictRow, CorrectionRow, HoldRow, Listing, PositionRow, RunDetail, RunRow
 from recond.web.site import Site
@@ -103,8 +103,8 @@ def add_paths(app: FastAPI, site: Site) -> None:
         )
         after = asked.offset + len(page.rows)
         following = request.url.include_query_params(offset=after)
-        return ExactJson(
-            {
+        return await rendered(
+            lambda: {
                 "items": views.rows(page),
                 "total": page.total,
                 "limit": asked.limit,
@@ -138,7 +138,7 @@ def add_paths(app: FastAPI, site: Site) -> None:
         row = await single(Collection.RUNS, id)
         row["drifts"] = await of_run(Collection.DRIFTS, id)
         row["corrections"] = await of_run(Collection.CORRECTIONS, id)
-        return ExactJson(row)
+        return await rendered(lambda: row)
 
     @app.get("/api/conflicts", response_model=Listing[ConflictRow])
     async def conflicts(asked: Annotated[Conflicts, Query()], request: Request) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from recond.core.model import Reason, Run, RunStatus
 from recond.status import Status
 from recond.triggers import Triggers
 from recond.web import views
-from recond.web.answers import ExactJson, Refused
+from recond.web.answers import Refused, rendered
 from recond.web.asked import Asked
 from recond.web.shapes import Reconciliation
 from recond.web.site import Site
@@ -54,13 +54,18 @@ def add_paths(app: FastAPI, site: Site) -> None:
         account = site.one(asked.account, asked.user_id)
         age_s, last = site.status.success_age_s(account), site.status.accounts[account].last_run
         if not asked.force and last is not None and age_s is not None and age_s < site.status.interval_s:
-            return ExactJson(views.reconciliation([last], _now_s(), skipped=True))
+            return await _answer([last], skipped=True)
         passes = await _unless_ended(
             _forced(site.status, site.triggers[account], account, asked.wait), request, site.stopping
         )
         if passes is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)  # to nobody: the client has gone
-        return ExactJson(views.reconciliation(passes, _now_s()))
+        return await _answer(passes)
+
+
+async def _answer(passes: Sequence[Run], *, skipped: bool = False) -> Response:
+    now_s = _now_s()
+    return await rendered(lambda: views.reconciliation(passes, now_s, skipped=skipped))
 
 
 def _now_s() -> float:

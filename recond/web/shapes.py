@@ -116,11 +116,11 @@ class UnreadableView(Shape):
     problem: str
 
 
-class Reconciliation(Shape):
-    """The result of a forced pass, of all the passes that a request took, or of the last pass."""
+class PassView(Shape):
+    """The figures of a pass, or of the last of several."""
 
     timestamp: datetime
-    """When the last of the passes ended."""
+    """When it ended."""
     status: RunStatus
     """failed: a side could not be read or the result not be written; success: everything agrees or was judged,
     without conflict, pending, unreadable row or hold; partial: all else."""
@@ -129,24 +129,29 @@ class Reconciliation(Shape):
     synced: int
     added: int
     removed: int
-    conflicts: tuple[ConflictView, ...]
-    """Those seen by these passes, resolved or not, and those that were open before and still are."""
     total_value: Number | None
     run_id: int
     account: str
     user_id: int
-    skipped: bool
-    """True when no pass was made, since the last success is younger than the interval."""
-    passes: int
     trigger: str
+    error: Fault | None
+    duration_ms: int
+    recorded: bool
+    """False while the ledger could not take the run; it is recorded later."""
+
+
+class Reconciliation(PassView):
+    """The result of a forced pass, of all the passes that a request took, or of the last pass."""
+
+    conflicts: tuple[ConflictView, ...]
+    """Those seen by these passes, resolved or not, and those that were open before and still are."""
     pending: tuple[PendingView, ...]
     unreadable: tuple[UnreadableView, ...]
     holds: tuple[HoldView, ...]
-    error: Fault | None
-    duration_ms: int
-    """Of the last pass."""
-    recorded: bool
-    """False while the ledger could not take the run; it is recorded later."""
+    passes: int
+    """How many it took; `added`, `removed` and `conflicts` are those of all."""
+    skipped: bool
+    """True when no pass was made, since the last success is younger than the interval."""
 
 
 class GateReasonView(Shape):
@@ -191,7 +196,7 @@ class AccountView(Shape):
     account: str
     user_id: int
     environment: Environment
-    last_run: Reconciliation | None
+    last_run: PassView | None
     last_success: datetime | None
     """When the last pass ended that did not fail; null before the first since recond started."""
     last_success_age_ms: int | None
@@ -200,6 +205,7 @@ class AccountView(Shape):
     open_conflicts: tuple[ConflictView, ...]
     holds: tuple[HoldView, ...]
     pending: tuple[PendingView, ...]
+    unreadable: tuple[UnreadableView, ...]
     broker_account: BrokerAccountView | None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from pydantic.alias_generators import to_camel
 
@@ -26,6 +27,7 @@ from recond.web.shapes import (
     GateReasonView,
     GateView,
     HoldView,
+    PassView,
     PendingView,
     Reconciliation,
     StatusView,
@@ -42,31 +44,44 @@ def reconciliation(runs: Sequence[Run], now_s: float, *, skipped: bool = False) 
     """
     last = runs[-1]
     conflicts = _conflicts(runs)
+    figures = _figures(last) | {"added": sum(run.added for run in runs), "removed": sum(run.removed for run in runs)}
     # A conflict that an early pass resolved is one that the answer shows, so the answer is not a plain success.
-    status = RunStatus.PARTIAL if conflicts and last.status is RunStatus.SUCCESS else last.status
+    if conflicts and last.status is RunStatus.SUCCESS:
+        figures["status"] = RunStatus.PARTIAL
     return Reconciliation(
-        timestamp=last.finished_at,
-        status=status,
-        broker_positions=last.broker_positions,
-        db_positions=last.db_positions,
-        synced=last.synced,
-        added=sum(run.added for run in runs),
-        removed=sum(run.removed for run in runs),
+        **figures,
         conflicts=tuple(map(conflict, conflicts)),
-        total_value=last.total_value,
-        run_id=last.id,
-        account=last.account,
-        user_id=last.user_id,
-        skipped=skipped,
-        passes=len(runs),
-        trigger=last.trigger,
         pending=tuple(pending(entry, now_s) for entry in last.pending),
-        unreadable=tuple(UnreadableView(symbol=row.symbol, problem=row.problem) for row in last.unknown),
+        unreadable=_unreadable(last),
         holds=tuple(map(hold, last.open_holds)),
-        error=Fault(message=last.error.message, hint=last.error.hint) if last.error else None,
-        duration_ms=round(last.duration_s * 1000),
-        recorded=last.recorded,
+        passes=len(runs),
+        skipped=skipped,
     )
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    """The fields of a `PassView`."""
+    return {
+        "timestamp": run.finished_at,
+        "status": run.status,
+        "broker_positions": run.broker_positions,
+        "db_positions": run.db_positions,
+        "synced": run.synced,
+        "added": run.added,
+        "removed": run.removed,
+        "total_value": run.total_value,
+        "run_id": run.id,
+        "account": run.account,
+        "user_id": run.user_id,
+        "trigger": run.trigger,
+        "error": Fault(message=run.error.message, hint=run.error.hint) if run.error else None,
+        "duration_ms": round(run.duration_s * 1000),
+        "recorded": run.recorded,
+    }
+
+
+def _unreadable(run: Run) -> tuple[UnreadableView, ...]:
+    return tuple(UnreadableView(symbol=row.symbol, problem=row.problem) for row in run.unknown)
 
 
 def _conflicts(runs: Sequence[Run]) -> tuple[Conflict, ...]:
@@ -144,37 +159,44 @@ def gate(gates: Mapping[str, Sequence[Gate]], now: datetime, *, account: str | N
     return GateView(state=worst, account=account, symbol=symbol, reasons=tuple(reasons), timestamp=now)
 
 
-def status(known: Status, names: Sequence[str], now: datetime, now_s: float) -> StatusView:
-    """The named accounts as known now."""
-    runs = [run for name in names if (run := known.accounts[name].last_run) is not None]
+def status(
+    accounts: Sequence[tuple[AccountStatus, Gate]],
+    *,
+    interval_s: float,
+    warnings: Sequence[str],
+    now: datetime,
+    now_s: float,
+) -> StatusView:
+    """These accounts as known now, each with its gate."""
+    runs = [account.last_run for account, _ in accounts if account.last_run is not None]
     latest = max(runs, key=lambda run: run.finished_at, default=None)
     return StatusView(
         timestamp=now,
         version=recond.__version__,
-        interval=round(known.interval_s * 1000),
+        interval=round(interval_s * 1000),
         last_run=None if latest is None else reconciliation([latest], now_s),
-        accounts=tuple(_account(known, known.accounts[name], now, now_s) for name in names),
-        warnings=known.warnings,
+        accounts=tuple(_account(account, value, now, now_s) for account, value in accounts),
+        warnings=tuple(warnings),
     )
 
 
-def _account(known: Status, account: AccountStatus, now: datetime, now_s: float) -> AccountView:
+def _account(account: AccountStatus, its_gate: Gate, now: datetime, now_s: float) -> AccountView:
     run, success = account.last_run, account.last_success
-    shown = None if run is None else reconciliation([run], now_s)
-    age_s = known.success_age_s(account.name)
+    age_s = None if account.success_s is None else now_s - account.success_s
     environment: Environment = "live" if account.environment == "live" else "paper"
     return AccountView(
         account=account.name,
         user_id=account.user_id,
         environment=environment,
-        last_run=shown,
+        last_run=None if run is None else PassView(**_figures(run)),
         last_success=None if success is None else success.finished_at,
         last_success_age_ms=None if age_s is None else round(age_s * 1000),
         stream=account.stream,
-        gate=gate({account.name: [known.gate(account.name)]}, now, account=account.name, symbol=None),
+        gate=gate({account.name: [its_gate]}, now, account=account.name, symbol=None),
         open_conflicts=() if run is None else tuple(map(conflict, run.open_conflicts)),
-        holds=() if shown is None else shown.holds,
-        pending=() if shown is None else shown.pending,
+        holds=() if run is None else tuple(map(hold, run.open_holds)),
+        pending=() if run is None else tuple(pending(entry, now_s) for entry in run.pending),
+        unreadable=() if run is None else _unreadable(run),
         broker_account=_broker_account(run) or _broker_account(success),
     )
 

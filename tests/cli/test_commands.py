@@ -103,8 +103,8 @@ async def test_json_is_the_answer_as_it_came(tmp_path: Path) -> None:
 async def test_lists_are_tables(tmp_path: Path) -> None:
     """Positions, runs and conflicts come in aligned columns, numbers to the right; one run comes in full."""
     async with house(tmp_path) as at:
-        book(tmp_path, ("AAPL", "10", "mean"), ("MSFT", "-1000.5", None))
         await recorded(at)
+        book(tmp_path, ("AAPL", "10", "mean"), ("MSFT", "-1000.5", None))
         said = await recond("positions", "--url", at.web.url, folder=tmp_path)
         head, aapl, coin, msft = said.out.splitlines()
         end = head.index("quantity") + len("quantity")
@@ -160,9 +160,15 @@ async def test_the_gate_exits_by_its_answer(tmp_path: Path) -> None:
 
 async def test_a_daemon_that_does_not_answer_is_named_with_a_hint(tmp_path: Path) -> None:
     """Exit code 1, one message, no traceback; also when what answers is not recond."""
-    async with house(tmp_path) as at:
-        url = at.web.url
-        said = await recond("status", "--url", f"{url}/metrics?", folder=tmp_path)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as another:
+        url = f"http://127.0.0.1:{another.sockets[0].getsockname()[1]}"
+        said = await recond("status", "--url", url, folder=tmp_path)
         assert (said.code, "not as recond does" in said.err) == (1, True)
     for command in ("status", "positions", "reconcile", "runs", "conflicts"):
         said = await recond(command, "--url", url, folder=tmp_path)

@@ -30,3 +30,12 @@ def test_nothing_can_steer_the_terminal() -> None:
     """Control characters in what bots and brokers wrote are shown as question marks."""
     assert words.text("a\x1b[31mb\r\nc\u202e") == "a?[31mb??c?"
     assert words.text(None) == "-"
+
+
+def test_what_is_open_stays_readable() -> None:
+    """Rows that could not be read are named, and beyond fifty lines only how many more there are."""
+    pending = [{"symbol": f"S{n}", "brokerQty": "1", "dbQty": "0", "why": "young"} for n in range(60)]
+    found = {"holds": [], "unreadable": [{"symbol": None, "problem": "row 3: no symbol"}], "pending": pending}
+    lines = words.matters(found, [])
+    assert lines[:2] == ["unreadable: -: row 3: no symbol", "pending: S0 broker 1, ledger 0: young"]
+    assert (len(lines), lines[-1]) == (51, "... and 11 more; --json shows all")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -39,12 +41,23 @@ GARBAGE = (*WORDS.split(" "), *VALUES)
 NO_SYMBOLS = ("", "  ", "AA PL", "BTC / USD", "A\x00", "A\x7f", "ÄÖ", "AAPL\u00a0", None, b"AAPL")
 
 
+@pytest.fixture(scope="module")
+def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger as recond leaves it after its first start."""
+
+    async def start_and_stop() -> None:
+        async with open_ledger(path):
+            pass
+
+    path = tmp_path_factory.mktemp("new") / "recond.db"
+    asyncio.run(start_and_stop())
+    return path
+
+
 @pytest.fixture
-async def path(tmp_path: Path) -> AsyncIterator[Path]:
-    """A ledger that recond has open."""
-    path = tmp_path / "recond.db"
-    async with open_ledger(path):
-        yield path
+def path(new_ledger: Path, tmp_path: Path) -> Path:
+    """A copy for one test."""
+    return Path(shutil.copy(new_ledger, tmp_path))
 
 
 @pytest.fixture(params=HABITS, ids=str)
@@ -577,7 +590,7 @@ class Bots(RuleBasedStateMachine):
         """A row goes to another strategy, unless that has one."""
         key = data.draw(st.sampled_from(sorted(self.model, key=str)))
         sql = f"UPDATE {how} positions SET strategy_id = ? WHERE status = 'open' AND account = ? AND symbol = ?"
-        taken = (*key[:2], strategy_id) in self.model and strategy_id != key[2]
+        taken = (*key[:2], strategy_id or None) in self.model and strategy_id != key[2]
         if self.run(f"{sql} AND strategy_id IS ?", strategy_id, *key) and not taken:
             self.put((*key[:2], strategy_id), self.model.pop(key))
 

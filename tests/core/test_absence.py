@@ -144,6 +144,7 @@ def test_worth_falls_back_to_what_it_cost() -> None:
     (reason,) = doubts([missing], shown(10_000), account).values()
     assert "30.00" in reason
     assert "not known" in reason
+    assert doubts([missing], shown(10_000), account_of(Decimal("10000.01")))
 
 
 def test_worth_is_the_sum_over_the_strategies() -> None:
@@ -153,6 +154,17 @@ def test_worth_is_the_sum_over_the_strategies() -> None:
     assert doubts([missing], shown(10_000), account_of(10_030)) == {}
     partly = replace(missing, rows=(replace(rows[0], market_value=None), rows[1]))
     assert doubts([partly], shown(10_000), account_of(10_030))
+
+
+def test_short_position_is_worth_what_it_would_cost_to_close() -> None:
+    """The negative value of a short counts unsigned: it is proven gone, or not, like a long one."""
+    assert doubts([gone(-61, short=True)], shown(10_000), account_of(10_030)) == {}
+    assert doubts([gone(-60, short=True)], shown(10_000), account_of(10_000, -30))
+
+
+def test_no_digit_of_the_proof_is_rounded_away() -> None:
+    """In a book of 30 digits a gap of one is a gap all the same."""
+    assert doubts([gone(1)], shown(10**29), account_of(10**29 + 1))
 
 
 def test_each_vanished_position_is_proven_by_itself() -> None:
@@ -174,10 +186,13 @@ def test_many_at_once_need_equity_as_a_witness(count: int, open_positions: int, 
     assert all(f"{count} positions are gone at once" in reason for reason in reasons.values())
 
 
-@pytest.mark.parametrize(("fallen", "proven"), [(150, False), (149, True), (0, True), (-500, True)])
-def test_equity_that_kept_more_than_half_of_it_bears_it_out(fallen: int, proven: bool) -> None:
+@pytest.mark.parametrize(
+    ("worth", "fallen", "proven"),
+    [(100, 150, False), (100, 149, True), (100, 0, True), (100, -500, True), (0, 1, False), (0, 0, True)],
+)
+def test_equity_that_kept_more_than_half_of_it_bears_it_out(worth: int, fallen: int, proven: bool) -> None:
     """Three positions worth 300 were sold if equity fell by less than 150 since the last agreement."""
-    many = [gone(100, symbol=f"GONE{n}") for n in range(3)]
+    many = [gone(worth, symbol=f"GONE{n}") for n in range(3)]
     account = account_of(0, equity=10**9 - fallen)
     assert (doubts(many, shown(), account, open_positions=3) == {}) is proven
 

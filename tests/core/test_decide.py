@@ -149,6 +149,7 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
         ({"alpha": 5, None: 2}, 9, {"alpha": 5, None: 4}),
         ({"alpha": 5, "beta": 5, None: 4}, 12, {"alpha": 5, "beta": 5, None: 2}),
         ({"alpha": -5, "beta": -5, None: -4}, -12, {"alpha": -5, "beta": -5, None: -2}),
+        ({"alpha": 5, "beta": 5, None: 1}, "10.25", {"alpha": 5, "beta": 5, None: Decimal("0.25")}),
         ({"alpha": 5, "beta": 5, None: 4}, 10, {"alpha": 5, "beta": 5}),
         ({"alpha": 5, "beta": 5, None: 4}, 9, None),
         ({"alpha": 5, "beta": 5}, 9, None),
@@ -163,7 +164,9 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
         ({"alpha": 15, None: -5}, 4, None),
     ],
 )
-def test_whose_row(rows: Mapping[str | None, int], broker: int, after: Mapping[str | None, int] | None) -> None:
+def test_whose_row(
+    rows: Mapping[str | None, int], broker: int | str, after: Mapping[str | None, int | Decimal] | None
+) -> None:
     """One row is set; more goes to the unattributed row, less comes from it and then from the only strategy."""
     book = tuple(row("AAPL", quantity, owner, row_id=n) for n, (owner, quantity) in enumerate(rows.items()))
     corrections = correct(drift_of("AAPL", broker, *book), Cause.UNEXPLAINED)

@@ -113,7 +113,7 @@ def histories(draw: st.DrawFn, *, latest_known: float) -> tuple[list[Look], list
 
 
 @given(histories(latest_known=15.0))
-@settings(max_examples=600)
+@settings(max_examples=400)
 def test_verdicts_are_those_of_the_rules_text(history: tuple[list[Look], list[Fill]]) -> None:
     """While executions become known within `settle`, a drift is confirmed exactly when some earlier look allows it."""
     looks, fills = history
@@ -123,7 +123,7 @@ def test_verdicts_are_those_of_the_rules_text(history: tuple[list[Look], list[Fi
 
 
 @given(histories(latest_known=200.0), st.sampled_from((0.0, 3.0, 15.0)), st.sampled_from((0.0, 10.0)))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_nothing_is_confirmed_that_the_rules_text_does_not(
     history: tuple[list[Look], list[Fill]], settle_s: float, lag_s: float
 ) -> None:
@@ -219,6 +219,9 @@ def test_reading_within_the_lag_of_an_execution_is_not_believed(execution_s: flo
         ([Motion(97, Decimal(9), Decimal(9)), Motion(98, Decimal(2), Decimal(5))], True),
         ([Motion(98, Decimal(2), Decimal(5)), Motion(101, Decimal(2), Decimal(7))], True),
         ([Motion(50, Decimal(2), Decimal(3)), Motion(99, Decimal(2))], True),
+        ([Motion(100, Decimal(2), Decimal(5))], True),
+        ([Motion(98, Decimal(2), Decimal(3)), Motion(100, Decimal(2))], True),
+        ([Motion(98, Decimal(2), Decimal("3.00000000000000000000000000001")), Motion(99, Decimal(2))], False),
         ([Motion(99, Decimal(2), Decimal(5)), Motion(99, Decimal(-2), Decimal(3))], False),
         ([Motion(99, Decimal(-2), Decimal(3)), Motion(99, Decimal(2), Decimal(5))], False),
     ],
@@ -281,16 +284,52 @@ def test_looking_when_due_ends_in_a_verdict(executions: list[tuple[int, Decimal 
     assert now_s <= 84 + TIMING.broker_lag_s + 2 + TIMING.confirm_after_s + TIMING.settle_s
 
 
-@pytest.mark.parametrize("spacing_s", [1.0, 7.0, 15.0, 300.0])
+@pytest.mark.parametrize("spacing_s", [1.0, 7.0, 15.5, 300.0])
 def test_memory_of_a_standing_drift_is_bounded(spacing_s: float) -> None:
-    """Thousands of passes over an unresolved drift keep only the oldest reading and those within `settle`."""
+    """Thousands of passes over an unresolved drift keep only the oldest reading and those of two times `settle`."""
     made = None
     for count in range(3000):
         made = look(Moment(count * spacing_s, count * spacing_s + 0.5), made)
         kept = made.sightings[AAPL].readings
-        assert len(kept) <= TIMING.settle_s / spacing_s + 2
+        assert len(kept) == len(set(kept)) <= 2 * TIMING.settle_s / spacing_s + 2
         assert bool(made.confirmed) is (count * spacing_s >= 15.5)
-    assert kept[0] == Moment(0, 0.5)
+    assert kept[0].moment == Moment(0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("broker", "ledger", "certain"),
+    [
+        (14, 10, False),
+        (15, 10, True),
+        (6, 10, False),
+        (5, 10, True),
+    ],
+    ids=["as much as late", "more than late", "as little as late", "less than late"],
+)
+def test_a_moving_instrument_drifts_for_certain_beyond_lateness(broker: int, ledger: int, certain: bool) -> None:
+    """Outside what unbooked and unshown fills can explain it is a drift; inside it may be mere lateness."""
+    fills = [Motion(85.0, Decimal(2)), Motion(86.0, Decimal(-2))]
+    made = look(at(88), broker=broker, ledger=ledger, motions=fills)
+    assert not made.pending[0].in_motion
+    # One more share on both sides: the instrument moved, so only the rule in motion can tell.
+    made = look(at(104), made, broker=broker + 1, ledger=ledger + 1, motions=fills)
+    assert made.pending[0].in_motion is certain
+
+
+def test_a_fill_just_outside_the_window_may_have_been_inside() -> None:
+    """The broker's clock is known to a second or two, and what that leaves open is never called a drift."""
+    fills = [Motion(88 - 15 - 1.5, Decimal(3)), Motion(80, Decimal(-1), Decimal(13))]
+    made = look(at(88), broker=13, ledger=10, motions=fills)
+    made = look(at(104), made, broker=14, ledger=11, motions=fills)
+    assert not made.pending[0].in_motion
+
+
+def test_pending_for_too_long_is_said() -> None:
+    """A drift that never rests is overdue after `pending_max`, and not before."""
+    made = None
+    for second in range(0, 124, 2):
+        made = look(at(second), made, broker=100 + second, ledger=99 + second)
+        assert made.pending[0].overdue is (second > TIMING.pending_max_s)
 
 
 def test_each_drift_is_judged_by_itself() -> None:

@@ -169,12 +169,6 @@ class Daemon(Child):
             assert answer.status == 200, await answer.text()
             return json.loads(await answer.text(), parse_float=Decimal)
 
-    async def settled(self) -> Any:
-        """Force a pass once the start has been settled: nothing is pending any more, and nothing was wrong."""
-        first = await self.reconcile()
-        assert first["error"] is None, first
-        return await self.reconcile()
-
     async def close(self) -> None:
         """End it, whatever it does."""
         self.kill()

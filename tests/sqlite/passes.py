@@ -52,6 +52,16 @@ def bot(path: Path, *pragmas: str) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def put_file(path: Path, content: bytes) -> None:
+    """Put a file there."""
+    path.write_bytes(content)
+
+
+def get_file(path: Path) -> bytes:
+    """What is in the file."""
+    return path.read_bytes()
+
+
 def a_run(run_id: int, *outcomes: Outcome, account: str = "main") -> Run:
     """A run with these outcomes."""
     return Run(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
-from recond.core.model import AccountState, Hold, RunStatus
+from recond.core.model import AccountState, Hold, Instrument, RunStatus
 from recond.status import AccountStatus
 from tests.web.house import AAPL, COIN, NOW, a_conflict, a_failed_run, a_pending, house
 
@@ -138,3 +139,16 @@ async def test_the_broker_may_call_one_instrument_by_either_name(tmp_path: Path)
         for symbol in ("BTCUSD", "BTC/USD", "btc/usdt"):
             assert (await at.ask("/api/gate", params={"symbol": symbol})).status == 409
         assert (await at.ask("/api/gate", params={"symbol": AAPL.symbol})).status == 200
+
+
+async def test_a_long_answer_holds_up_nothing_else(tmp_path: Path) -> None:
+    """While ten thousand pending differences are being written out, other requests are answered."""
+    many = tuple(a_pending(Instrument("us_equity", f"S{number}")) for number in range(10_000))
+    async with house(tmp_path) as at:
+        await at.ask("/healthz")
+        at.make(status=RunStatus.PARTIAL, pending=many)
+        long = asyncio.create_task(at.ask(STATUS))
+        for _ in range(10):
+            assert (await at.ask("/healthz")).status == 200
+        assert not long.done()
+        assert len((await long).json["accounts"][0]["pending"]) == 10_000

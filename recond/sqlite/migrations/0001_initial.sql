@@ -499,6 +499,5 @@ CREATE TABLE executions (
     covered_by INTEGER
 ) STRICT;
 
-CREATE UNIQUE INDEX executions_by_id ON executions (account, execution_id);
-CREATE INDEX executions_by_order ON executions (account, order_id);
+CREATE UNIQUE INDEX executions_once ON executions (account, order_id, symbol, coalesce(cum_qty, execution_id, ''));
 CREATE INDEX executions_by_time ON executions (account, at);

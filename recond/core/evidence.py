@@ -1,0 +1,80 @@
+"""What is known to have moved: fills from the stream and from the activities, each once, on one clock.
+
+Owns the joining of the two sources: both know the order and its cumulated quantity, and only that is relied upon.
+May not judge or explain anything by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from recond.core.judge import Motion
+from recond.core.model import Activity, Execution
+from recond.core.symbols import coins_of
+
+Key = tuple[str, str, Decimal | str | None]
+
+
+def key(execution: Execution) -> Key:
+    """What makes an execution the same one, whoever tells of it: coin, order, and the order's quantity by then.
+
+    One that lacks the cumulated quantity is only the same as another with its execution id.
+    """
+    told = execution.cum_quantity if execution.cum_quantity is not None else execution.execution_id
+    return (execution.symbol, execution.order_id, told)
+
+
+def executions_of(activity: Activity) -> tuple[Execution, ...]:
+    """The fill of an activity under position symbols, signed; empty for everything that is no readable fill.
+
+    A pair of two coins moves both: the quote coin by the price. `execution_id` stays None, since the uuid of an
+    activity is not known to be the stream's.
+    """
+    sign = _trade_sign(activity.side)
+    if (
+        activity.type != "FILL"
+        or activity.symbol is None
+        or activity.quantity is None
+        or activity.at is None
+        or activity.order_id is None
+        or sign is None
+    ):
+        return ()
+    quantity = activity.quantity * sign
+    moved = [quantity] if activity.price is None else [quantity, -quantity * activity.price]
+    return tuple(
+        Execution(symbol, activity.at, change, activity.order_id, activity.cum_quantity, activity.price)
+        for symbol, change in zip(coins_of(activity.symbol), moved, strict=False)
+    )
+
+
+def merged(before: Execution, again: Execution) -> Execution:
+    """One execution as both sources tell it; the first one's word stands where both say something."""
+    return replace(
+        before,
+        price=before.price if before.price is not None else again.price,
+        execution_id=before.execution_id or again.execution_id,
+        position_quantity=before.position_quantity if before.position_quantity is not None else again.position_quantity,
+        strategy_id=before.strategy_id or again.strategy_id,
+    )
+
+
+def motions(executions: Iterable[Execution], broker_now: datetime, now_s: float) -> dict[str, list[Motion]]:
+    """By symbol and on the monotonic clock, on which `now_s` is the moment that the broker calls `broker_now`."""
+    moved: dict[str, list[Motion]] = {}
+    for execution in executions:
+        at_s = now_s - (broker_now - execution.at) / timedelta(seconds=1)
+        motion = Motion(at_s, execution.quantity, execution.position_quantity)
+        moved.setdefault(execution.symbol, []).append(motion)
+    return moved
+
+
+def _trade_sign(side: str | None) -> int | None:
+    # `sell_short` was seen where only `buy` and `sell` were documented, hence the beginning of the word.
+    word = (side or "").lower()
+    if word.startswith("buy"):
+        return 1
+    return -1 if word.startswith("sell") else None

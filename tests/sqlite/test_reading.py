@@ -1,0 +1,68 @@
+"""Reading rows that something wrote past the triggers."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from recond.core.model import LedgerRow
+from recond.sqlite.ledger import SqliteLedger
+
+
+def without_triggers(plain: sqlite3.Connection, **values: object) -> None:
+    """What a program leaves that has switched the triggers off: here they are taken away for one statement."""
+    triggers = plain.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'positions'")
+    statements = triggers.fetchall()
+    for name, _ in statements:
+        plain.execute(f"DROP TRIGGER {name}")
+    row = {"account": "main", "symbol": "AAPL", "quantity": "5", "version": 1} | values
+    plain.execute(f"INSERT INTO positions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    for _, sql in statements:
+        plain.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("values", "symbol", "problem"),
+    [
+        ({"quantity": "NaN"}, "AAPL", "not a quantity"),
+        ({"quantity": "1_000"}, "AAPL", "not a quantity"),
+        ({"quantity": None}, "AAPL", "not a quantity"),
+        ({"symbol": "aapl"}, "AAPL", "triggers"),
+        ({"symbol": "BTC/USD"}, "BTCUSD", "triggers"),
+        ({"symbol": "A B"}, None, "not a symbol"),
+        ({"symbol": None}, None, "not a symbol"),
+        ({"version": None}, "AAPL", "triggers"),
+    ],
+)
+async def test_an_unreadable_row_does_not_lose_the_others(
+    ledger: SqliteLedger, plain: sqlite3.Connection, values: dict[str, object], symbol: str | None, problem: str
+) -> None:
+    """It is reported with its symbol, where that can be read, and with its id."""
+    plain.execute("INSERT INTO positions (account, symbol, quantity) VALUES ('main', 'MSFT', 3)")
+    without_triggers(plain, **values)
+    reading = await ledger.read("main", None)
+    assert [row.symbol for row in reading.rows] == ["MSFT"]
+    [unreadable] = reading.unreadable
+    assert unreadable.symbol == symbol
+    assert "row 2" in unreadable.problem
+    assert problem in unreadable.problem
+
+
+@pytest.mark.parametrize("price", ["NaN", "12,5", "Infinity", "", "free"])
+async def test_a_price_that_is_no_number_is_unknown(
+    ledger: SqliteLedger, plain: sqlite3.Connection, price: str
+) -> None:
+    """Prices are nobody's quantity: what cannot be read of them is unknown."""
+    sql = "INSERT INTO positions (account, symbol, quantity, entry_price) VALUES ('main', 'AAPL', 3, ?)"
+    plain.execute(sql, (price,))
+    [row] = (await ledger.read("main", None)).rows
+    assert isinstance(row, LedgerRow)
+    assert row.entry_price is None
+
+
+async def test_text_that_is_not_utf_8_is_no_obstacle(ledger: SqliteLedger, plain: sqlite3.Connection) -> None:
+    """A price of bytes in some other encoding is unknown, and the row is read."""
+    plain.execute("INSERT INTO positions (account, symbol, quantity) VALUES ('main', 'AAPL', 3)")
+    plain.execute("UPDATE positions SET entry_price = CAST(x'fc' AS TEXT), close_reason = CAST(x'fc' AS TEXT)")
+    assert len((await ledger.read("main", None)).rows) == 1
