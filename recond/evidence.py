@@ -7,68 +7,117 @@ May not let the ledger hold up the stream: while it is locked they wait here, up
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from recond.core.evidence import Key, key, merged, motions
+from recond.core.evidence import Key, executions_of, key, merged, motions
 from recond.core.judge import Motion
-from recond.core.model import Execution
+from recond.core.model import Activities, Execution
 from recond.ports import Ledger, LedgerUnavailable
 
 WAITING_MAX = 100_000
+KNOWN_MAX = 100_000
+OVERLAP = timedelta(seconds=60)
 WRITE_EVERY_S = 0.5
 RETRY_S = 2.0
 
 
 class Evidence:
-    """What is known to have moved in one account. `horizon_s` is how far back a verdict can look."""
+    """What is known to have moved in one account. `horizon_s` is how far back a verdict can look.
+
+    `gap_since` is the moment from which on the stream may have lost something that REST has not been asked for yet,
+    None when there is none. `listening` tells whether the stream is connected.
+    """
 
     def __init__(self, account: str, ledger: Ledger, *, horizon_s: float) -> None:
         self._account = account
         self._ledger = ledger
-        self._horizon = timedelta(seconds=horizon_s)
-        self._known: dict[Key, Execution] = {}
+        self.horizon = timedelta(seconds=horizon_s)
+        self._known: dict[str, dict[Key, Execution]] = {}
+        self._order: deque[Key] = deque()
         self._waiting: dict[Key, Execution] = {}
         self._added = asyncio.Event()
-        self.gap = True
-        """Whether the stream may have lost something that REST has not been asked for since."""
+        self.gap_since: datetime | None = None
+        self.listening = False
 
     @property
     def waiting(self) -> int:
         """How many executions the ledger has not got yet."""
         return len(self._waiting)
 
+    def heard(self, listening: bool, now: datetime) -> None:
+        """The stream came or went: either way something may have been lost."""
+        self.listening = listening
+        self.open_gap(now)
+
+    def open_gap(self, since: datetime) -> None:
+        """The stream may have lost something from this moment on."""
+        self.gap_since = since if self.gap_since is None else min(since, self.gap_since)
+
+    def look_back(self, now: datetime) -> datetime:
+        """From which moment on REST must be asked, so that nothing that matters is missing."""
+        since = now - self.horizon
+        return since if self.gap_since is None else min(since, self.gap_since - OVERLAP)
+
+    def looked_up(self, found: Activities) -> int:
+        """Take over what REST told; returns how many executions the connected stream should have told and did not."""
+        new = self.add(execution for entry in found.entries for execution in executions_of(entry))
+        missed = new if self.listening and self.gap_since is None else 0
+        if found.complete:
+            self.gap_since = None
+        return missed
+
     async def load(self, now: datetime) -> None:
         """Take back what an earlier process left in the ledger."""
-        for execution in await self._ledger.executions(self._account, now - self._horizon):
-            self._known[key(execution)] = execution
+        for execution in await self._ledger.executions(self._account, now - self.horizon):
+            self._learn(key(execution), execution)
 
     def add(self, told: Iterable[Execution]) -> int:
         """Take these over, each once; returns how many were new. Costs no waiting."""
         new = 0
         for execution in told:
             which = key(execution)
-            before = self._known.get(which)
-            if before is None:
-                new += 1
-            elif (execution := merged(before, execution)) == before:
+            before = self._known.get(execution.symbol, {}).get(which)
+            known = execution if before is None else merged(before, execution)
+            if known == before:
                 continue
-            self._known[which] = execution
+            new += before is None
+            self._learn(which, known)
             if len(self._waiting) < WAITING_MAX or which in self._waiting:
-                self._waiting[which] = execution
+                self._waiting[which] = known
             else:
-                self.gap = True
+                self.open_gap(known.at)
         if self._waiting:
             self._added.set()
         return new
 
-    def motions(self, broker_now: datetime, now_s: float) -> dict[str, list[Motion]]:
-        """What moved within the horizon, by symbol, on the monotonic clock; forgets what is older."""
-        oldest = broker_now - self._horizon
-        if any(execution.at < oldest for execution in self._known.values()):
-            self._known = {k: e for k, e in self._known.items() if e.at >= oldest}
-        return motions(self._known.values(), broker_now, now_s)
+    def motions(self, symbols: Iterable[str], broker_now: datetime, now_s: float) -> dict[str, list[Motion]]:
+        """What moved within the horizon, of these symbols, on the monotonic clock; forgets what is older."""
+        while self._order and self._at(self._order[0]) < broker_now - self.horizon:
+            self._forget_oldest()
+        return motions((e for symbol in symbols for e in self._known.get(symbol, {}).values()), broker_now, now_s)
+
+    def _learn(self, which: Key, execution: Execution) -> None:
+        """Know an execution, or know more of it; the oldest of too many are forgotten, which is a gap."""
+        book = self._known.setdefault(execution.symbol, {})
+        if which not in book:
+            self._order.append(which)
+        book[which] = execution
+        if len(self._order) > KNOWN_MAX:
+            self.open_gap(self._at(self._order[0]))
+            self._forget_oldest()
+
+    def _at(self, which: Key) -> datetime:
+        return self._known[which[0]][which].at
+
+    def _forget_oldest(self) -> None:
+        which = self._order.popleft()
+        book = self._known[which[0]]
+        del book[which]
+        if not book:
+            del self._known[which[0]]
 
     async def write(self) -> NoReturn:
         """Hand on to the ledger what waits, many at a time; what it cannot take now waits on."""

@@ -43,7 +43,7 @@ async def listen(
     stream: Stream,
     triggers: Triggers,
     *,
-    keep: Callable[[Sequence[Execution]], None],
+    keep: Callable[[Sequence[Execution]], object],
     on_state: Callable[[str], None],
     on_event: Callable[[str], None],
     random: Callable[[], float],

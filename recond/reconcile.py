@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from math import inf
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from recond.core.absence import Guards, unproven
 from recond.core.conclude import conclude, failed
@@ -22,7 +22,9 @@ from recond.core.explain import explain
 from recond.core.judge import Judgement, Moment, Sighting, Timing, judge
 from recond.core.model import (
     AccountState,
+    Conflict,
     Drift,
+    Hold,
     Holdings,
     Instrument,
     Kind,
@@ -34,6 +36,7 @@ from recond.core.model import (
     RunStatus,
 )
 from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
+from recond.evidence import Evidence
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
 from recond.triggers import Triggers
 
@@ -42,6 +45,11 @@ UNRECORDED_MAX = 100
 LIMIT_RESERVE = 20
 """Requests of the broker's own limit that are left to the platform."""
 REASON_ORDER = tuple(Reason)
+SMALL = 200
+"""Rows that are judged in well under a millisecond, less than going to a thread and back takes."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class Reconciler:
         rules: Rules,
         broker: Broker,
         ledger: Ledger,
+        evidence: Evidence,
         triggers: Triggers,
         observers: Sequence[RunObserver],
         *,
@@ -99,6 +108,7 @@ class Reconciler:
         self._rules = rules
         self._broker = broker
         self._ledger = ledger
+        self._evidence = evidence
         self._triggers = triggers
         self._observers = tuple(observers)
         self._now = now
@@ -184,7 +194,15 @@ class Reconciler:
         holdings = await self._broker.positions()
         reading = await self._ledger.read(rules.account, memory.seq)
         moment = Moment(reading_began_s, _clock_s())
-        comparison, judgement = await asyncio.to_thread(_compare, holdings, reading, memory, moment, rules)
+        size = len(holdings.positions) + len(reading.rows)
+        comparison = await _off_loop(
+            size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore
+        )
+        judgement = await self._judge(comparison, reading, moment)
+        missed = 0
+        if self._evidence.gap_since is not None or _is_news(judgement, reading):
+            missed = await self._look_up()
+            judgement = await self._judge(comparison, reading, moment)
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings)
         vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
         proof = await self._account_now() if vanished else None
@@ -193,10 +211,30 @@ class Reconciler:
             finished_at=self._now(),
             duration_s=_clock_s() - began_s,
             account_state=self._memory.account_state,
+            missed_events=missed,
+            evidence_gap=self._evidence.gap_since is not None,
         )
-        return await asyncio.to_thread(
-            _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
+        return await _off_loop(
+            size, _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
         )
+
+    async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
+        """The verdicts of this reading, by what is known to have moved."""
+        symbols = [drift.instrument.symbol for drift in comparison.drifts]
+        moved = self._evidence.motions(symbols, self._broker_now(), _clock_s())
+        sightings, timing = self._memory.sightings, self._rules.timing
+        return await _off_loop(
+            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing
+        )
+
+    async def _look_up(self) -> int:
+        """Ask the broker what moved lately; returns how much of it the stream should have told and did not."""
+        found = await self._broker.activities(self._evidence.look_back(self._broker_now()))
+        return self._evidence.looked_up(found)
+
+    def _broker_now(self) -> datetime:
+        """Now on the broker's clock; on the local one while the broker has not told the time."""
+        return self._broker.broker_time() or self._now()
 
     async def _read_account(self) -> AccountState:
         """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
@@ -285,12 +323,12 @@ def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -
         )
 
 
-def _compare(
-    holdings: Holdings, reading: LedgerReading, memory: Memory, moment: Moment, rules: Rules
-) -> tuple[Comparison, Judgement]:
-    """The pure first half: diff and judge."""
-    comparison = diff(holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore)
-    return comparison, judge(comparison.drifts, memory.sightings, moment, reading.changed, {}, rules.timing)
+def _is_news(judgement: Judgement, reading: LedgerReading) -> bool:
+    """Whether a verdict is about to be given that is not the same as the last one, so that evidence is worth asking."""
+    matters: tuple[Conflict | Hold, ...] = (*reading.conflicts, *reading.holds)
+    known = {(matter.instrument.symbol, matter.broker_quantity, matter.ledger_quantity) for matter in matters}
+    told = [(drift.instrument.symbol, drift.broker, drift.ledger) for drift in judgement.confirmed]
+    return any(verdict not in known for verdict in told) or any(pending.in_motion for pending in judgement.pending)
 
 
 def _decide(
@@ -330,6 +368,11 @@ def _quiet_until(usage: Usage) -> float:
     if usage.limit_remaining is None or usage.limit_reset_s is None or usage.limit_remaining > LIMIT_RESERVE:
         return -inf
     return usage.limit_reset_s
+
+
+async def _off_loop(size: int, rule: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What the rule returns for that many rows: in a thread when they are so many that the event loop would notice."""
+    return rule(*args, **kwargs) if size < SMALL else await asyncio.to_thread(rule, *args, **kwargs)
 
 
 def _clock_s() -> float:

@@ -56,6 +56,10 @@ class Status:
                 if not waiter.done():
                     waiter.set_result(run)
 
+    def stream(self, account: str, state: str) -> None:
+        """Take note of what the listener says of the account's stream."""
+        self._accounts[account] = replace(self._accounts[account], stream=state)
+
     async def run_from(self, account: str, sequence: int) -> Run:
         """The first run of the account that has this number or a later one; waits for it without bound."""
         last = self._accounts[account].last_run

@@ -24,6 +24,7 @@ from recond.core.model import (
     Baseline,
     BrokerPosition,
     Conflict,
+    Execution,
     Hold,
     Holdings,
     Instrument,
@@ -124,6 +125,7 @@ class FakeLedger:
     equity: Decimal | None = None
     fails: list[PortError] = field(default_factory=list)
     before_record: Callable[[], None] = lambda: None
+    kept: list[Execution] = field(default_factory=list)
     ids: int = 0
 
     def book(self, symbol: str, quantity: str | int, strategy_id: str | None = None) -> None:
@@ -187,6 +189,13 @@ class FakeLedger:
         self.runs.update({late.id: late for late in record.late})
         self.runs[run.id] = run
         return run
+
+    async def keep(self, account: str, executions: Sequence[Execution]) -> None:
+        self._fail()
+        self.kept.extend(executions)
+
+    async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
+        return tuple(execution for execution in self.kept if execution.at >= since)
 
     async def changed_accounts(self) -> frozenset[str]:
         return frozenset()

@@ -21,6 +21,7 @@ from recond.core.model import (
     RunStatus,
     Unreadable,
 )
+from recond.evidence import Evidence
 from recond.ports import BrokerRefused, BrokerUnavailable, LedgerUnavailable
 from recond.reconcile import Reconciler, Rules
 from recond.triggers import Triggers
@@ -45,6 +46,7 @@ class World:
             account_rules,
             broker,
             ledger,
+            Evidence("default", ledger, horizon_s=120.0),
             self.triggers,
             [self.runs.append],
             now=now,

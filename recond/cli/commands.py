@@ -39,7 +39,12 @@ def asks(command: Command) -> Command:
     @wraps(command)
     def found(*, config: Path | None, url: str | None, as_json: bool, **options: Any) -> Any:
         where, token = find_daemon(config, url, os.environ)
-        return command(Daemon(where, token, as_json=as_json), **options)
+        try:
+            return command(Daemon(where, token, as_json=as_json), **options)
+        except KeyError as missing:
+            raise Undecided(
+                f"the answer of {where} has no {missing}", hint="Is that recond, of this version?"
+            ) from missing
 
     return found
 

@@ -68,6 +68,9 @@ def _own_reasons(run: Run | None, success_age_s: float | None, max_age_s: float)
     if success_age_s > max_age_s:
         text = f"the last success is {success_age_s:.0f} s old, more than {max_age_s:.0f} s"
         reasons.append(GateReason(GateState.UNKNOWN, "stale", text))
+    if run.evidence_gap:
+        text = "the stream was interrupted, and what it may have lost has not been asked for yet"
+        reasons.append(GateReason(GateState.UNKNOWN, "evidence_gap", text))
     if run.account_state is not None:
         reasons += _account_reasons(run.account_state)
     return reasons

@@ -387,6 +387,8 @@ class Run:
     `broker_positions` and `db_positions` are None when that side could not be read. `synced` counts the
     instruments that agreed, `added` and `removed` those opened and closed in the ledger. `carried_*` were open
     before and were not judged this time (pending, unreadable, failed); `ended_*` ended by this run.
+    `missed_events` counts fills that the connected stream did not tell; `evidence_gap` is True while what it may have
+    lost has not been asked for.
     `recorded` is False while the run is only in memory because the ledger could not take it.
     """
 
@@ -413,6 +415,8 @@ class Run:
     ended_conflicts: tuple[Conflict, ...] = ()
     ended_holds: tuple[Hold, ...] = ()
     account_state: AccountState | None = None
+    missed_events: int = 0
+    evidence_gap: bool = False
     error: Problem | None = None
     recorded: bool = True
 

@@ -261,7 +261,7 @@ async def _checked(stage: Stage, after_s: float) -> None:
     """The end of every chapter: both sides hold the same, and bots may trade."""
     _same("the ledger", await stage.bot.broker_positions(), await stage.recond.ledger())
     _same("the gate", "clear", (await stage.recond.gate())["state"])
-    stage.say("Checked", f"Ledger and broker agree, after {after_s:.1f} s. The gate is clear: bots may trade.")
+    stage.say("Checked", f"Ledger and broker agree after {after_s:.1f} s, and bots may trade.")
 
 
 async def _last_correction(stage: Stage) -> int:

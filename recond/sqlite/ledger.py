@@ -104,11 +104,7 @@ class SqliteLedger:
     async def _register(self, connection: aiosqlite.Connection) -> None:
         """Bring `accounts` in line with the configuration; accounts that left it keep their books."""
         entries = [(account.user_id, account.environment, account.name) for account in self._accounts]
-        await write(
-            connection,
-            "UPDATE accounts SET user_id = ?, environment = ? WHERE name = ?",
-            entries,
-        )
+        await write(connection, "UPDATE accounts SET user_id = ?, environment = ? WHERE name = ?", entries)
         await write(
             connection,
             "INSERT INTO accounts (user_id, environment, name) SELECT ?1, ?2, ?3"
@@ -168,13 +164,13 @@ class SqliteLedger:
                 return frozenset()
             changes = await fetch(
                 connection,
-                "SELECT seq, account, correction_id FROM changes WHERE seq > ? ORDER BY seq",
+                "SELECT account, max(seq), count(*) - count(correction_id) FROM changes WHERE seq > ? GROUP BY account",
                 (self._seen_seq,),
                 lambda *row: row,
             )
             self._data_version = version
-            self._seen_seq = changes[-1][0] if changes else self._seen_seq
-            return frozenset(account for _seq, account, correction_id in changes if correction_id is None)
+            self._seen_seq = max((last for _account, last, _others in changes), default=self._seen_seq)
+            return frozenset(account for account, _last, others in changes if others)
 
         return await self._writer.reading(work)
 

@@ -7,6 +7,7 @@ May not touch a database that is not recond's, one that a newer recond has writt
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +18,11 @@ from pathlib import Path
 
 import aiosqlite
 
-from recond.ports import LedgerCorrupt
+from recond.ports import LedgerCorrupt, LedgerUnavailable
 from recond.sqlite.text import time_text
 
 APPLICATION_ID = 0x7265636F  # "reco"
+OLDEST_SQLITE = (3, 38, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,14 @@ async def migrate(
 ) -> None:
     """Apply the steps that the ledger lacks. `connection` is in autocommit mode, `path` is for messages.
 
-    Raises `LedgerCorrupt` when the file is not a ledger that this program may touch, and SQLite's errors.
+    Raises `LedgerCorrupt` when the file is not a ledger that this program may touch, `LedgerUnavailable` when SQLite
+    is too old, and SQLite's errors.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise LedgerUnavailable(
+            f"SQLite {sqlite3.sqlite_version} is too old for the ledger: it has no STRICT tables",
+            hint="use a Python that is linked with SQLite 3.38 or newer; bots need it as well",
+        )
     steps = migrations() if steps is None else steps
     application_id = await _number(connection, "PRAGMA application_id")
     version = await _number(connection, "PRAGMA user_version")

@@ -98,7 +98,7 @@ def _row(
     canonical = None
     try:
         canonical = symbol if symbol and _CANONICAL.fullmatch(symbol) else canonical_symbol(symbol or "")
-        if symbol != canonical or version is None:
+        if symbol != canonical or not version:
             raise ValueError(f"{symbol!r} was not written through the ledger's triggers")
         value = parse_decimal(quantity)
     except ValueError as error:

@@ -162,14 +162,16 @@ async def test_a_daemon_that_does_not_answer_is_named_with_a_hint(tmp_path: Path
     """Exit code 1, one message, no traceback; also when what answers is not recond."""
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        body = b"hello" if b"/api/positions/" in await reader.readuntil(b"\r\n\r\n") else b"{}"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
         writer.close()
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as another:
         url = f"http://127.0.0.1:{another.sockets[0].getsockname()[1]}"
         said = await recond("status", "--url", url, folder=tmp_path)
         assert (said.code, "not as recond does" in said.err) == (1, True)
+        said = await recond("gate", "--url", url, folder=tmp_path)
+        assert (said.code, "'state'" in said.err, "Traceback" in said.err) == (3, True, False)
     for command in ("status", "positions", "reconcile", "runs", "conflicts"):
         said = await recond(command, "--url", url, folder=tmp_path)
         assert (said.code, said.out) == (1, "")

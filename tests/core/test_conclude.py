@@ -260,7 +260,16 @@ def test_hold_that_stands_is_the_outcomes() -> None:
     """What is still unproven keeps its hold, once."""
     run = concluded(Holdings(()), (row("AAPL", 5),), doubted=frozenset({"AAPL"}), holds=(hold("AAPL"),)).run
     assert [h.id for h in run.open_holds] == [6]
-    assert (run.carried_holds, run.ended_holds) == ((), ())
+    assert (run.carried_holds, run.ended_holds, run.removed) == ((), (), 0)
+
+
+def test_only_agreement_moves_a_baseline() -> None:
+    """What is left open keeps the baseline it had; what agrees gets one, and not a flat one besides."""
+    held = Holdings((position("AAPL", 5), position("MSFT", 5)))
+    rows = (row("AAPL", 5), row("MSFT", 4), row("BRK.B", 4))
+    known = (baseline("AAPL", 3, 3), baseline("MSFT", 4, 4), baseline("BRK.B", 4, 4))
+    record = concluded(held, rows, policy=MANUAL, doubted=frozenset({"BRK.B"}), baselines=known)
+    assert [(b.instrument.symbol, b.broker_quantity) for b in record.baselines] == [("AAPL", 5)]
 
 
 def test_what_neither_side_has_any_more_agrees_at_zero() -> None:
@@ -420,6 +429,26 @@ def test_status_and_figures_follow_what_is_withheld(made: tuple[Record, frozense
     assert (kept.equity is None) or run.status is RunStatus.SUCCESS
     assert run.added == sum(o.drift.kind is Kind.MISSING_IN_LEDGER and bool(o.corrections) for o in run.outcomes)
     assert run.removed == sum(o.drift.kind is Kind.MISSING_AT_BROKER and bool(o.corrections) for o in run.outcomes)
+
+
+def test_withheld_conflict_and_hold_are_as_they_were() -> None:
+    """What this run saw again, or would have settled, is carried as unseen, open and under its own number."""
+    held, rows = Holdings((position("AAPL", 5),)), (row("AAPL", 4), row("MSFT", 4), row("BRK.B", 4))
+    known = {"conflicts": (conflict("AAPL", 5),), "holds": (hold("MSFT", 6), hold("BRK.B", 7))}
+    for policy in (MANUAL, USE_BROKER):
+        record = concluded(held, rows, policy=policy, doubted=frozenset({"MSFT"}), **known)  # type: ignore[arg-type]
+        kept = withhold(record, frozenset({"AAPL", "MSFT", "BRK.B"})).run
+        assert [(c.id, c.sightings, c.resolved) for c in kept.carried_conflicts] == [(5, 3, False)]
+        assert {(h.id, h.ended_at) for h in kept.carried_holds} == {(6, None), (7, None)}
+        assert (kept.outcomes, kept.ended_conflicts, kept.ended_holds) == ((), (), ())
+
+
+def test_pass_that_withheld_something_is_no_agreement() -> None:
+    """Equity and the settled state are written for what was recorded, not for what was meant to be."""
+    record = concluded(Holdings((position("AAPL", 5),)), ())
+    assert (record.settled, record.equity, record.run.added) == (True, 5000, 1)
+    kept = withhold(record, frozenset({"AAPL"}))
+    assert (kept.settled, kept.equity, kept.run.added, kept.run.status) == (False, None, 0, RunStatus.PARTIAL)
 
 
 def test_settled_survives_a_change_that_withholds_nothing() -> None:

@@ -151,6 +151,7 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
         ({"alpha": -5, "beta": -5, None: -4}, -12, {"alpha": -5, "beta": -5, None: -2}),
         ({"alpha": 5, "beta": 5, None: 1}, "10.25", {"alpha": 5, "beta": 5, None: Decimal("0.25")}),
         ({"alpha": 5, "beta": 5, None: 4}, 10, {"alpha": 5, "beta": 5}),
+        ({"alpha": 5, "beta": 5, None: 1}, 10, {"alpha": 5, "beta": 5}),
         ({"alpha": 5, "beta": 5, None: 4}, 9, None),
         ({"alpha": 5, "beta": 5}, 9, None),
         ({"alpha": 5, "beta": 5}, -3, None),

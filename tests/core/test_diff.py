@@ -74,6 +74,7 @@ def test_drift_carries_both_sides_with_every_digit(both: Books) -> None:
         ("AAPL", "10.0001", "10", True),
         ("AAPL", "10", "10.00010001", False),
         ("AAPL", "-10", "-10.0001", True),
+        ("AAPL", "0.0002", "0.00015", True),
         ("AAPL", "0.00005", "0", False),
         ("AAPL", "0", "0.00005", False),
         ("AAPL", "0.00005", "-0.00005", False),

@@ -316,6 +316,32 @@ def test_a_moving_instrument_drifts_for_certain_beyond_lateness(broker: int, led
     assert made.pending[0].in_motion is certain
 
 
+@pytest.mark.parametrize(
+    ("execution_s", "quantity", "broker", "certain"),
+    [
+        (90.0, 2, 5, False),
+        (90.0, 1, 5, True),
+        (83.0, 2, 5, True),
+        (83.5, 2, 5, False),
+        (88.0, -2, 5, True),
+        (88.5, -2, 5, False),
+        (83.0, -2, 1, True),
+        (83.5, -2, 1, False),
+        (88.0, 2, 1, True),
+        (88.5, 2, 1, False),
+        (102.0, 2, 5, False),
+        (102.5, 2, 5, True),
+    ],
+)
+def test_windows_of_lateness(execution_s: float, quantity: int, broker: int, certain: bool) -> None:
+    """A fill explains a reading at 100 by late booking from 85 on, by lag from 90 on, each give or take the clock."""
+    motions = [Motion(execution_s, Decimal(quantity))]
+    made = look(at(114), look(at(100), broker=broker, motions=motions), broker=broker, ledger=2, motions=motions)
+    assert not made.pending[0].in_motion
+    made = look(at(115), made, broker=broker, ledger=4, motions=motions)
+    assert made.pending[0].in_motion is certain
+
+
 def test_a_fill_just_outside_the_window_may_have_been_inside() -> None:
     """The broker's clock is known to a second or two, and what that leaves open is never called a drift."""
     fills = [Motion(88 - 15 - 1.5, Decimal(3)), Motion(80, Decimal(-1), Decimal(13))]

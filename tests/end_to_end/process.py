@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+import recond
 from recond.simulator import Simulator
 
 PATIENCE_S = 20.0
@@ -72,7 +73,8 @@ class Setting:
             exchange = self.simulator.exchange(name)
             word = (name or "default").upper()
             keys |= {f"{word}_KEY": exchange.key, f"{word}_SECRET": exchange.secret}
-        return {"PATH": os.environ.get("PATH", ""), **keys, **self.environ}
+        where = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(recond.__file__).parents[1])}
+        return {**where, **keys, **self.environ}
 
 
 class Child:

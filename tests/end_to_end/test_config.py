@@ -18,7 +18,7 @@ async def test_every_fault_is_named_and_the_code_is_78(tmp_path: Path) -> None:
         '[http]\nlisten = "0.0.0.0:5000"\n'
         '[[accounts]]\nname = "Swing"\nenvironment = "demo"\nsecret_key = "tellnobody"\n'
     )
-    child = Child((*RUN, str(config)), tmp_path, {})
+    child = Child((*RUN, str(config)), tmp_path, Setting(tmp_path).variables())
     try:
         code = await child.ended()
     finally:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from recond.core.model import (
     Action,
@@ -37,10 +38,10 @@ UPSERT = (
 )
 
 
-def open_ledger(path: Path, *, user_id: int = 7) -> SqliteLedger:
+def open_ledger(path: Path, *, user_id: int = 7, journal: Literal["wal", "delete"] = "wal") -> SqliteLedger:
     """A ledger with the accounts `main` and `other`, at a fixed time."""
     accounts = [AccountEntry("main", user_id, "paper"), AccountEntry("other", 8, "live")]
-    return SqliteLedger(path, accounts, now=lambda: NOW)
+    return SqliteLedger(path, accounts, journal=journal, now=lambda: NOW)
 
 
 @contextmanager

@@ -122,7 +122,9 @@ async def test_a_damaged_file_is_told(path: Path) -> None:
     """SQLITE_CORRUPT means that the daemon must not go on."""
     with bot(path) as book:
         book.execute("CREATE TABLE numbers (x INTEGER)")
+        book.execute("BEGIN")
         book.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(20_000)])
+        book.execute("COMMIT")
     content = bytearray(get_file(path))
     content[4096 : 4096 * 4] = b"\xa5" * (4096 * 3)
     put_file(path, content)

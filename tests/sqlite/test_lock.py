@@ -58,11 +58,18 @@ async def test_a_second_recond_is_refused_and_told_of_the_first(path: Path) -> N
             assert get_file(path.with_name("recond.db.lock")) == f"{os.getpid()}\n".encode()
 
 
-async def test_another_name_of_the_same_file_is_the_same_ledger(path: Path, tmp_path: Path) -> None:
-    """A symbolic link to the file or to its folder does not let a second one in."""
+@pytest.fixture
+def link(path: Path, tmp_path: Path) -> Path:
+    """Another name of the ledger, in another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere" / "link.db"
+    other.symlink_to(path)
+    return other
+
+
+async def test_another_name_of_the_same_file_is_the_same_ledger(path: Path, link: Path) -> None:
+    """A symbolic link to the file does not let a second one in."""
     async with open_ledger(path):
-        link = tmp_path / "link.db"
-        os.symlink(path, link)
         with pytest.raises(LedgerUnavailable, match="in use"):
             await open_ledger(link).__aenter__()
 

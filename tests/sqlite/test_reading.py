@@ -33,6 +33,7 @@ def without_triggers(plain: sqlite3.Connection, **values: object) -> None:
         ({"symbol": "A B"}, None, "not a symbol"),
         ({"symbol": None}, None, "not a symbol"),
         ({"version": None}, "AAPL", "triggers"),
+        ({"version": 0}, "AAPL", "triggers"),
     ],
 )
 async def test_an_unreadable_row_does_not_lose_the_others(

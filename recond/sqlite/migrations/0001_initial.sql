@@ -2,8 +2,9 @@
 --
 -- What other writers must obey is in triggers that RAISE(ABORT): CHECKs, NOT NULLs, foreign keys and unique indexes
 -- yield to a writer's pragmas or to its OR IGNORE / OR REPLACE, RAISE(ABORT) does not. Before SQLite 3.47 its message
--- must be a literal. AFTER triggers see the row as stored, and can mend it; they run the same whether the writer's
--- connection has recursive_triggers on or off, because each step does nothing when it has been done.
+-- must be a literal. Statements inside triggers yield as well, so each is preceded by a check and cannot conflict.
+-- A BEFORE trigger cannot change the row, an AFTER trigger can, by an UPDATE; with recursive_triggers that would start
+-- it again, but for the entry in `being_written`.
 --
 -- Quantities and money are decimal text. Times are RFC 3339 UTC text with six decimals.
 
