@@ -13,7 +13,8 @@ from typing import NoReturn
 
 import structlog
 
-from recond.core.model import Execution, Reason
+from recond.core.model import Execution
+from recond.core.run import Reason
 from recond.ports import (
     BrokerBusy,
     BrokerRefused,

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from recond.core.model import Action, Correction, Outcome, Run, RunStatus
+from recond.core.run import Action, Correction, Outcome, Run, RunStatus
 
 # systemd's levels, see sd-daemon(3).
 _PRIORITIES = (("critical", 2), ("error", 3), ("warning", 4), ("info", 6), ("debug", 7))

@@ -15,7 +15,8 @@ from decimal import Decimal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
 from recond.core.gate import GateState
-from recond.core.model import Cause, Drift, Kind, Reason, Resolution, Run, RunStatus
+from recond.core.model import Cause, Drift, Kind, Resolution
+from recond.core.run import Reason, Run, RunStatus
 from recond.ports import Usage
 
 ENDPOINTS = ("positions", "account", "orders", "activities")

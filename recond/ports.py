@@ -13,7 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.model import AccountState, Activities, Execution, Holdings, LedgerReading, Order, Record, Run
+from recond.core.model import AccountState, Activities, Execution, Holdings, LedgerReading, Order
+from recond.core.run import Record, Run
 
 
 class PortError(Exception):

@@ -20,21 +20,8 @@ from recond.core.decide import Policy, decide
 from recond.core.diff import Comparison, diff
 from recond.core.explain import explain
 from recond.core.judge import Judgement, Moment, Sighting, Timing, judge
-from recond.core.model import (
-    AccountState,
-    Conflict,
-    Drift,
-    Hold,
-    Holdings,
-    Instrument,
-    Kind,
-    LedgerReading,
-    Problem,
-    Reason,
-    Record,
-    Run,
-    RunStatus,
-)
+from recond.core.model import AccountState, Conflict, Drift, Hold, Holdings, Instrument, Kind, LedgerReading
+from recond.core.run import Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
 from recond.evidence import Evidence
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from recond.core.gate import Gate, account_gate, symbol_gate
-from recond.core.model import Run, RunStatus
+from recond.core.run import Run, RunStatus
 
 GATE_AGE_INTERVALS = 2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from recond.core.model import Reason
+from recond.core.run import Reason
 
 
 class Triggers:

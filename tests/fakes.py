@@ -19,7 +19,6 @@ from recond.core.decide import Policy
 from recond.core.judge import Timing
 from recond.core.model import (
     AccountState,
-    Action,
     Activities,
     Baseline,
     BrokerPosition,
@@ -31,10 +30,9 @@ from recond.core.model import (
     LedgerReading,
     LedgerRow,
     Order,
-    Record,
     Resolution,
-    Run,
 )
+from recond.core.run import Action, Record, Run
 from recond.ports import PortError, Usage
 from recond.reconcile import Rules
 

@@ -12,7 +12,8 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
-from recond.core.model import Execution, Reason
+from recond.core.model import Execution
+from recond.core.run import Reason
 from recond.listener import BUSY, listen, watch_ledger
 from recond.ports import BrokerBusy, BrokerRefused, BrokerUnavailable, LedgerUnavailable, StreamEvent
 from recond.triggers import Triggers

@@ -19,26 +19,8 @@ import pytest
 import structlog
 
 from recond import log
-from recond.core.model import (
-    Action,
-    Cause,
-    Conflict,
-    Correction,
-    Drift,
-    Explanation,
-    Hold,
-    Instrument,
-    Kind,
-    LedgerRow,
-    Outcome,
-    Pending,
-    Problem,
-    Reason,
-    Resolution,
-    Run,
-    RunStatus,
-    Unreadable,
-)
+from recond.core.model import Cause, Conflict, Drift, Hold, Instrument, Kind, LedgerRow, Resolution, Unreadable
+from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, Reason, Run, RunStatus
 
 AT = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
 APPLE = Instrument("us_equity", "AAPL")

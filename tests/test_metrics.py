@@ -15,26 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recond.core.gate import GateState
-from recond.core.model import (
-    Action,
-    BrokerPosition,
-    Cause,
-    Conflict,
-    Correction,
-    Drift,
-    Explanation,
-    Hold,
-    Instrument,
-    Kind,
-    LedgerRow,
-    Outcome,
-    Pending,
-    Problem,
-    Reason,
-    Resolution,
-    Run,
-    RunStatus,
-)
+from recond.core.model import BrokerPosition, Cause, Conflict, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
+from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, Reason, Run, RunStatus
 from recond.metrics import Metrics
 from recond.ports import Usage
 

@@ -10,17 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from recond.core.model import (
-    AccountState,
-    Cause,
-    Holdings,
-    Kind,
-    Reason,
-    Resolution,
-    Run,
-    RunStatus,
-    Unreadable,
-)
+from recond.core.model import AccountState, Cause, Holdings, Kind, Resolution, Unreadable
+from recond.core.run import Reason, Run, RunStatus
 from recond.evidence import Evidence
 from recond.ports import BrokerRefused, BrokerUnavailable, LedgerUnavailable
 from recond.reconcile import Reconciler, Rules

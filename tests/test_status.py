@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from recond.core.gate import GateState
-from recond.core.model import AccountState, Problem, Reason, Run, RunStatus
+from recond.core.model import AccountState
+from recond.core.run import Problem, Reason, Run, RunStatus
 from recond.status import AccountStatus, Status
 from tests.core.strategies import NOW
 

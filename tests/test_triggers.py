@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from recond.core.model import Reason
+from recond.core.run import Reason
 from recond.triggers import Triggers
 
 pytestmark = pytest.mark.looptime

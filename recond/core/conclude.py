@@ -13,22 +13,8 @@ from decimal import Decimal
 
 from recond.core.diff import Agreement, Comparison
 from recond.core.exact import exactly
-from recond.core.model import (
-    Action,
-    Baseline,
-    Conflict,
-    Hold,
-    Holdings,
-    Instrument,
-    Kind,
-    LedgerReading,
-    Outcome,
-    Pending,
-    Record,
-    Refresh,
-    Run,
-    RunStatus,
-)
+from recond.core.model import Baseline, Conflict, Hold, Holdings, Instrument, Kind, LedgerReading
+from recond.core.run import Action, Outcome, Pending, Record, Refresh, Run, RunStatus
 
 MONEY_PLACES = Decimal("0.000000001")
 

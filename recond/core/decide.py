@@ -13,19 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from recond.core.exact import exactly
-from recond.core.model import (
-    Action,
-    Cause,
-    Conflict,
-    Correction,
-    Drift,
-    Explanation,
-    Hold,
-    Kind,
-    LedgerRow,
-    Outcome,
-    Resolution,
-)
+from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
+from recond.core.run import Action, Correction, Explanation, Outcome
 
 BY_POLICY = "policy"
 SEVERAL_OWNERS = "several strategies hold it and nothing tells whose it is: name the row"

@@ -6,7 +6,8 @@ May not decide what is done about it, or claim a cause that the evidence does no
 
 from __future__ import annotations
 
-from recond.core.model import Baseline, Cause, Drift, Explanation
+from recond.core.model import Baseline, Cause, Drift
+from recond.core.run import Explanation
 
 
 def explain(drift: Drift, baseline: Baseline | None, adopted: bool) -> Explanation:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from recond.core.model import AccountState, Run, RunStatus
+from recond.core.model import AccountState
+from recond.core.run import Run, RunStatus
 
 
 class GateState(StrEnum):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from recond.core.exact import exactly
-from recond.core.model import Drift, Instrument, Pending
+from recond.core.model import Drift, Instrument
+from recond.core.run import Pending
 
 CLOCK_SLACK_S = 2.0
 """The broker's clock is known to one second only (Date header)."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import inf
 
-from recond.core.model import Reason
+from recond.core.run import Reason
 
 BUDGET_WINDOW_S = 60.0
 FORCED_WAIT_S = 10.0

@@ -22,7 +22,7 @@ from recond.alpaca.stream import AlpacaStream
 from recond.config import Account, Config, Credentials
 from recond.core.absence import Guards
 from recond.core.judge import Timing
-from recond.core.model import Run
+from recond.core.run import Run
 from recond.evidence import Evidence
 from recond.listener import CONNECTED, listen
 from recond.log import log_run

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from recond import __version__
 from recond.config import Config, require_credentials, warnings
-from recond.core.model import Reason
+from recond.core.run import Reason
 from recond.daemon.parts import (
     Shared,
     Work,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import aiosqlite
 
-from recond.core.model import Action, BrokerPosition, Correction, Run
+from recond.core.model import BrokerPosition
+from recond.core.run import Action, Correction, Run
 from recond.ports import LedgerUnavailable
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.text import decimal_text, money_text

@@ -17,7 +17,8 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.model import Execution, LedgerReading, Record, Run
+from recond.core.model import Execution, LedgerReading
+from recond.core.run import Record, Run
 from recond.ports import LedgerUnavailable, Page, Query
 from recond.sqlite import keeping, listing, lock, reading, recording
 from recond.sqlite.connection import Connection, connect, fetch, last_id, write

@@ -12,7 +12,8 @@ from dataclasses import replace
 import aiosqlite
 
 from recond.core.conclude import numbered, withhold
-from recond.core.model import Conflict, Hold, Instrument, Kind, Record, Run
+from recond.core.model import Conflict, Hold, Instrument, Kind
+from recond.core.run import Record, Run
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.correcting import correct
 from recond.sqlite.reading import changed_symbols

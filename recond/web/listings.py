@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Path, Query, Request, Response
 from pydantic import Field
 
-from recond.core.model import Action, Cause, Kind, Resolution, RunStatus
+from recond.core.model import Cause, Kind, Resolution
+from recond.core.run import Action, RunStatus
 from recond.core.symbols import canonical_symbol
 from recond.ports import Collection
 from recond.ports import Query as LedgerQuery

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
 
-from recond.core.model import Reason, Run, RunStatus
+from recond.core.run import Reason, Run, RunStatus
 from recond.status import Status
 from recond.triggers import Triggers
 from recond.web import views

@@ -11,7 +11,8 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import ConfigDict
 
-from recond.core.model import Action, Cause, Kind, Resolution, RunStatus
+from recond.core.model import Cause, Kind, Resolution
+from recond.core.run import Action, RunStatus
 from recond.web.shapes import Number, Shape
 
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from recond.core.gate import GateState
-from recond.core.model import Cause, Kind, Resolution, RunStatus
+from recond.core.model import Cause, Kind, Resolution
+from recond.core.run import RunStatus
 
 Number = Annotated[Decimal, WithJsonSchema({"type": "number"})]
 Environment = Literal["paper", "live"]

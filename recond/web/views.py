@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 
 import recond
 from recond.core.gate import Gate, GateState
-from recond.core.model import Conflict, Hold, Instrument, Kind, Pending, Run, RunStatus
+from recond.core.model import Conflict, Hold, Instrument, Kind
+from recond.core.run import Pending, Run, RunStatus
 from recond.ports import Page
 from recond.status import AccountStatus, Status
 from recond.web.shapes import (

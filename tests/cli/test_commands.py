@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from recond.core.model import Hold, RunStatus
+from recond.core.model import Hold
+from recond.core.run import RunStatus
 from recond.status import AccountStatus
 from tests.web.house import COIN, NOW, House, a_conflict, a_failed_run, a_pending, a_run, house
 from tests.web.test_listings import book, recorded

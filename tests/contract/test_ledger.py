@@ -12,19 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recond.core.model import (
-    Baseline,
-    Cause,
-    Conflict,
-    Hold,
-    LedgerReading,
-    LedgerRow,
-    Problem,
-    Record,
-    Refresh,
-    Resolution,
-    RunStatus,
-)
+from recond.core.model import Baseline, Cause, Conflict, Hold, LedgerReading, LedgerRow, Resolution
+from recond.core.run import Problem, Record, Refresh, RunStatus
 from recond.ports import Collection, Ledger, LedgerUnavailable, Query
 from tests.sqlite.passes import (
     NOW,

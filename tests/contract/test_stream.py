@@ -13,7 +13,8 @@ from typing import Protocol
 import pytest
 
 from recond.alpaca.stream import AlpacaStream
-from recond.core.model import Execution, Reason
+from recond.core.model import Execution
+from recond.core.run import Reason
 from recond.listener import listen
 from recond.ports import BrokerBusy, BrokerRefused, BrokerUnavailable, PortError, Stream, StreamEvent
 from recond.simulator import Simulator

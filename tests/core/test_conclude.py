@@ -19,24 +19,16 @@ from recond.core.model import (
     Cause,
     Conflict,
     Drift,
-    Explanation,
     Hold,
     Holdings,
     Instrument,
     Kind,
     LedgerReading,
     LedgerRow,
-    Outcome,
-    Pending,
-    Problem,
-    Reason,
-    Record,
-    Refresh,
     Resolution,
-    Run,
-    RunStatus,
     Unreadable,
 )
+from recond.core.run import Explanation, Outcome, Pending, Problem, Reason, Record, Refresh, Run, RunStatus
 from tests.core.strategies import CLASSES, NOW, TOLERANCE, Books, books, drift_of, position, row
 
 USE_BROKER = Policy(Resolution.USE_BROKER, {})

@@ -13,19 +13,8 @@ from hypothesis import strategies as st
 
 from recond.core.decide import Policy, correct, decide
 from recond.core.diff import diff
-from recond.core.model import (
-    Action,
-    Cause,
-    Conflict,
-    Correction,
-    Drift,
-    Explanation,
-    Hold,
-    Kind,
-    LedgerRow,
-    Outcome,
-    Resolution,
-)
+from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
+from recond.core.run import Action, Correction, Explanation, Outcome
 from tests.core.strategies import (
     NOW,
     TOLERANCE,

@@ -10,21 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.gate import Gate, GateState, account_gate, symbol_gate
-from recond.core.model import (
-    AccountState,
-    Cause,
-    Conflict,
-    Hold,
-    Instrument,
-    Kind,
-    Pending,
-    Problem,
-    Reason,
-    Resolution,
-    Run,
-    RunStatus,
-    Unreadable,
-)
+from recond.core.model import AccountState, Cause, Conflict, Hold, Instrument, Kind, Resolution, Unreadable
+from recond.core.run import Pending, Problem, Reason, Run, RunStatus
 from tests.core.strategies import NOW
 
 GOOD = AccountState("id", "ACTIVE", trading_blocked=False, account_blocked=False)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from recond.core.decide import Policy, decide
-from recond.core.model import Cause, Explanation, Hold, Reason, Resolution, Run, RunStatus
+from recond.core.model import Cause, Hold, Resolution
+from recond.core.run import Explanation, Reason, Run, RunStatus
 from tests.core.strategies import NOW, drift_of, row
 
 RUN = Run(1, "default", 1, 1, (Reason.RECHECK, Reason.HTTP), NOW, NOW, 0.1, RunStatus.PARTIAL)

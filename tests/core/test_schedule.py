@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.model import Reason
+from recond.core.run import Reason
 from recond.core.schedule import Agenda, Budget, retry_delay
 
 AGENDA = Agenda(

@@ -10,24 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from recond.core.model import (
-    Action,
-    BrokerPosition,
-    Cause,
-    Correction,
-    Drift,
-    Explanation,
-    Instrument,
-    Kind,
-    LedgerReading,
-    LedgerRow,
-    Outcome,
-    Reason,
-    Record,
-    Resolution,
-    Run,
-    RunStatus,
-)
+from recond.core.model import BrokerPosition, Cause, Drift, Instrument, Kind, LedgerReading, LedgerRow, Resolution
+from recond.core.run import Action, Correction, Explanation, Outcome, Reason, Record, Run, RunStatus
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -15,7 +15,8 @@ from typing import Literal
 
 import pytest
 
-from recond.core.model import Baseline, Refresh
+from recond.core.model import Baseline
+from recond.core.run import Refresh
 from recond.ports import Collection, LedgerUnavailable, Query
 from recond.sqlite.ledger import SqliteLedger
 from tests.sqlite.passes import (

@@ -14,18 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from recond.core.model import (
-    Cause,
-    Conflict,
-    Instrument,
-    Kind,
-    Pending,
-    Problem,
-    Reason,
-    Resolution,
-    Run,
-    RunStatus,
-)
+from recond.core.model import Cause, Conflict, Instrument, Kind, Resolution
+from recond.core.run import Pending, Problem, Reason, Run, RunStatus
 from recond.ports import Ledger
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.status import AccountStatus, Status

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from recond.core.model import AccountState, Hold, RunStatus
+from recond.core.model import AccountState, Hold
+from recond.core.run import RunStatus
 from tests.web.house import COIN, NOW, Answer, House, a_conflict, a_failed_run, a_pending, house
 from tests.web.test_listings import recorded
 

@@ -6,7 +6,8 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
-from recond.core.model import AccountState, Hold, Instrument, RunStatus
+from recond.core.model import AccountState, Hold, Instrument
+from recond.core.run import RunStatus
 from recond.status import AccountStatus
 from tests.web.house import AAPL, COIN, NOW, a_conflict, a_failed_run, a_pending, house
 

@@ -10,19 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recond.core.model import (
-    Action,
-    Cause,
-    Correction,
-    Drift,
-    Explanation,
-    Hold,
-    Kind,
-    Outcome,
-    Record,
-    Resolution,
-    RunStatus,
-)
+from recond.core.model import Cause, Drift, Hold, Kind, Resolution
+from recond.core.run import Action, Correction, Explanation, Outcome, Record, RunStatus
 from recond.ports import LedgerCorrupt, LedgerUnavailable, Page, PortError, Query
 from tests.web.house import AAPL, COIN, NOW, House, a_conflict, a_run, house
 

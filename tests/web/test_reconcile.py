@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recond.core.model import Kind, Reason, RunStatus, Unreadable
+from recond.core.model import Kind, Unreadable
+from recond.core.run import Reason, RunStatus
 from recond.status import AccountStatus
 from tests.web.house import COIN, NOW, a_conflict, a_failed_run, a_pending, a_run, house, until
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from recond.core.gate import Gate, GateReason, GateState
-from recond.core.model import Kind, RunStatus
+from recond.core.model import Kind
+from recond.core.run import RunStatus
 from recond.ports import Page
 from recond.web import views
 from tests.web.house import COIN, NOW, a_conflict, a_pending, a_run
