@@ -23,6 +23,7 @@ from recond import __version__
 from recond.config import Account, Config, ConfigError, Credentials, require_credentials, warnings
 from recond.core.model import AccountState, Holdings
 from recond.daemon import EXIT_CONFIG, EXIT_FAULT, open_broker
+from recond.log import configure
 from recond.metrics import Metrics
 from recond.ports import PortError
 
@@ -42,6 +43,7 @@ class Finding:
 
 def check(config: Config, as_json: bool) -> int:
     """Try everything and print what was found; returns 0, 1 for a fault, 78 when keys are missing."""
+    configure("critical", "console", sys.stderr, os.environ)  # what the parts log is in the findings
     findings = [
         Finding("config", "ok", f"read from {config.source}" if config.source else "no file: defaults and environment"),
         *(Finding("config", "warning", warning) for warning in warnings(config)),

@@ -20,7 +20,7 @@ from recond.core.run import Reason, Run, RunStatus
 from recond.ports import Usage
 
 ENDPOINTS = ("positions", "account", "orders", "activities")
-STREAM_EVENTS = ("fill", "partial_fill", "new", "canceled", "other")
+STREAM_EVENTS = ("fill", "partial_fill", "new", "canceled", "unknown", "garbage", "null", "other")
 _REQUEST_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
@@ -60,6 +60,7 @@ class Metrics:
         self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
         self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
         self._stream_reconnects = self._counter("stream_reconnects", "Connections after the first.")
+        self._missed = self._counter("missed_events", "Fills first seen by REST that the connected stream did not tell.")
         self._requests = self._counter("broker_requests", "Requests to the broker.", "endpoint", "code")
         self._request_duration = self._histogram(
             "broker_request_duration_seconds", "Time until the broker's answer.", _REQUEST_S
@@ -84,7 +85,8 @@ class Metrics:
         self._runs.labels(account, run.reasons[0], run.status).inc()
         self._duration.labels(account).observe(run.duration_s)
         self._last.labels(account).set(ended)
-        for outcome in run.outcomes:
+        self._missed.labels(account).inc(run.missed_events)
+        for outcome in run.found:
             self._drifts.labels(account, outcome.drift.kind, outcome.explanation.cause).inc()
         for conflict in run.opened_conflicts:
             self._conflicts.labels(account, conflict.kind, conflict.cause, conflict.resolution).inc()
@@ -176,7 +178,8 @@ class Metrics:
             self._gate.labels(account, state).set(state is GateState.UNKNOWN)
         for series in (
             self._duration, self._last, self._success, self._drifting, self._pending, self._drift_value,
-            self._conflicts_open, self._holds_open, self._stream, self._stream_reconnects, self._request_duration,
+            self._conflicts_open, self._holds_open, self._stream, self._stream_reconnects, self._missed,
+            self._request_duration,
         ):  # fmt: skip
             series.labels(account)
 

@@ -106,7 +106,7 @@ async def test_a_clean_run() -> None:
 
 
 async def test_drifts_and_conflicts() -> None:
-    """Every confirmed drift counts, a conflict once, and only what still differs afterwards is shown as drifting."""
+    """A drift and a conflict count once however often they are seen, and only what still differs afterwards is shown as drifting."""
     scraped = Scraped()
     manual = outcome(APPLE, "3", "1", resolution=Resolution.MANUAL)
     corrected = outcome(CALL, "5", "4", resolution=Resolution.USE_BROKER)
@@ -116,7 +116,7 @@ async def test_drifts_and_conflicts() -> None:
     seen = replace(seen, sightings=2)
     scraped.metrics.record(replace(RUN, status=RunStatus.PARTIAL, outcomes=(replace(manual, conflict=seen),)))
     series = scraped.series()
-    assert series['recond_drifts_total{account="a",cause="unexplained",kind="quantity"}'] == 3
+    assert series['recond_drifts_total{account="a",cause="unexplained",kind="quantity"}'] == 2
     for resolution in ("manual", "use_broker"):
         labels = f'account="a",cause="unexplained",kind="quantity",resolution="{resolution}"'
         assert series[f"recond_conflicts_total{{{labels}}}"] == 1

@@ -138,7 +138,7 @@ class Guards:
 
     vanish_min: Annotated[int, rules.number(1, 1_000_000)] = 3
     vanish_fraction: Annotated[Decimal, _SHARE] = Decimal("0.5")
-    requests_per_minute: Annotated[int, rules.number(1, 10_000)] = 60
+    requests_per_minute: Annotated[int, rules.number(10, 10_000)] = 60
 
 
 @dataclass(frozen=True, slots=True)

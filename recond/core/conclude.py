@@ -68,7 +68,7 @@ def conclude(
             *_baselines(comparison.agreements, outcomes, now),
             *(() if None in waiting else _flat_baselines(reading.baselines, undecided, now)),
         ),
-        settled=not (run.pending or run.unknown or run.open_holds),
+        settled=not (run.pending or run.unknown),
         equity=state.equity if state is not None and run.status is RunStatus.SUCCESS else None,
     )
 

@@ -190,6 +190,16 @@ class Run:
         return tuple(outcome.conflict for outcome in self.outcomes if outcome.conflict is not None)
 
     @property
+    def found(self) -> tuple[Outcome, ...]:
+        """The outcomes that no earlier run has told of."""
+        return tuple(
+            outcome
+            for outcome in self.outcomes
+            if (outcome.conflict is None or outcome.conflict.sightings == 1)
+            and (outcome.hold is None or outcome.hold.opened_at == self.finished_at)
+        )
+
+    @property
     def opened_conflicts(self) -> tuple[Conflict, ...]:
         """The conflicts that this run saw first."""
         return tuple(conflict for conflict in self.conflicts if conflict.sightings == 1)

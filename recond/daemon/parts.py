@@ -24,7 +24,7 @@ from recond.core.absence import Guards
 from recond.core.judge import Timing
 from recond.core.run import Run
 from recond.evidence import Evidence
-from recond.listener import CONNECTED, listen
+from recond.listener import CONNECTED, CONNECTING, listen
 from recond.log import log_run
 from recond.metrics import Metrics
 from recond.ports import Ledger
@@ -159,10 +159,10 @@ def utc_now() -> datetime:
 
 def _tell_stream(account: str, status: Status, metrics: Metrics, evidence: Evidence, state: str) -> None:
     """What the listener says of the stream, to all who want to know."""
-    connected = state == CONNECTED
+    connected, before = state == CONNECTED, status.accounts[account].stream
     status.stream(account, state)
     metrics.stream(account, connected=connected)
-    if connected:
+    if connected and before != CONNECTING:
         metrics.stream_reconnected(account)
     if connected or evidence.listening:
         evidence.heard(connected, utc_now())

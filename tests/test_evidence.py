@@ -1,0 +1,97 @@
+"""The executions of one account, in memory and on their way to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from recond import evidence as module
+from recond.core.model import Activities, Activity, Execution
+from recond.evidence import Evidence
+from recond.ports import LedgerUnavailable
+from tests.fakes import FakeLedger
+
+pytestmark = pytest.mark.looptime
+
+NOW = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
+
+
+def execution(number: int, *, seconds_ago: float = 0.0, symbol: str = "AAPL") -> Execution:
+    """The number-th fill of one order."""
+    at = NOW - timedelta(seconds=seconds_ago)
+    return Execution(symbol, at, Decimal(1), "order", Decimal(number), execution_id=f"e{number}")
+
+
+def activity(number: int) -> Activity:
+    """The same fill as the activities tell it."""
+    return Activity(
+        f"id{number}", "FILL", "fill", "AAPL", Decimal(1), Decimal(5), NOW,
+        order_id="order", side="buy", cum_quantity=Decimal(number),
+    )  # fmt: skip
+
+
+async def test_evidence_is_written_once_in_groups_and_survives_a_restart() -> None:
+    """A thousand fills told three times over make a handful of writes, and the next process knows them again."""
+    ledger = FakeLedger()
+    evidence = Evidence("default", ledger, horizon_s=100.0)
+    writing = asyncio.create_task(evidence.write())
+    for _ in range(3):
+        for number in range(1000):
+            evidence.add([execution(number)])
+    await asyncio.sleep(2)
+    assert len(ledger.kept) == 1000
+    assert evidence.waiting == 0
+    writing.cancel()
+    again = Evidence("default", ledger, horizon_s=100.0)
+    await again.load(NOW)
+    assert again.add(execution(number) for number in range(1000)) == 0
+    assert len(again.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 1000
+
+
+async def test_a_locked_ledger_loses_nothing() -> None:
+    """What cannot be written now waits, what comes meanwhile joins it, and all of it is written later."""
+    ledger = FakeLedger(fails=[LedgerUnavailable("locked", hint="wait")] * 10)
+    evidence = Evidence("default", ledger, horizon_s=100.0)
+    writing = asyncio.create_task(evidence.write())
+    for number in range(30):
+        evidence.add([execution(number)])
+        await asyncio.sleep(1)
+    await asyncio.sleep(10)
+    assert {e.execution_id for e in ledger.kept} == {f"e{number}" for number in range(30)}
+    assert (evidence.waiting, evidence.gap_since) == (0, None)
+    writing.cancel()
+
+
+async def test_more_than_fits_is_a_gap_that_rest_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its bound the evidence forgets the oldest, says from when on it may be incomplete, and asks for it."""
+    monkeypatch.setattr(module, "KNOWN_MAX", 10)
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence.add(execution(number, seconds_ago=50 - number) for number in range(12))
+    assert len(evidence.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 10
+    assert evidence.gap_since == NOW - timedelta(seconds=50)
+    assert evidence.look_back(NOW) == NOW - timedelta(seconds=110)
+    evidence.looked_up(Activities((), complete=False))
+    assert evidence.gap_since is not None
+    evidence.looked_up(Activities(()))
+    assert evidence.gap_since is None
+
+
+async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
+    """A fill first seen by REST is a missed event only while the stream was connected without a gap."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    assert evidence.looked_up(Activities((activity(1),))) == 0
+    evidence.heard(True, NOW)
+    assert evidence.looked_up(Activities((activity(2),))) == 0
+    evidence.add([execution(3)])
+    assert evidence.looked_up(Activities((activity(1), activity(2), activity(3), activity(4)))) == 1
+
+
+async def test_what_is_older_than_the_horizon_is_forgotten() -> None:
+    """Memory holds what a verdict can look back to, and no more."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence.add(execution(number, seconds_ago=200 - number) for number in range(150))
+    assert len(evidence.motions(["AAPL"], NOW, 0.0)["AAPL"]) == 50
+    assert evidence.motions(["MSFT"], NOW, 0.0) == {}
