@@ -160,7 +160,7 @@ def test_a_corrected_quantity_is_neither_added_nor_removed() -> None:
     [
         ({}, RunStatus.SUCCESS, True, Decimal(5000)),
         ({"waiting": frozenset({"AAPL"})}, RunStatus.PARTIAL, False, None),
-        ({"doubted": frozenset({"AAPL"})}, RunStatus.PARTIAL, False, None),
+        ({"doubted": frozenset({"AAPL"})}, RunStatus.PARTIAL, True, None),
         ({"policy": MANUAL}, RunStatus.PARTIAL, True, None),
         ({"bad_rows": (Unreadable("MSFT", "?"),)}, RunStatus.PARTIAL, False, None),
     ],
