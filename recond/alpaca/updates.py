@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from recond.alpaca.wire import Row, amount, executions_of, moment
+from recond.alpaca.wire import Row, amount, moment
+from recond.core.evidence import executions_of
 from recond.core.model import Activity, Execution
 from recond.ports import StreamEvent
 

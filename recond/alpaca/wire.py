@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from recond.core.model import AccountState, Activity, BrokerPosition, Execution, Holdings, Instrument, Order, Unreadable
-from recond.core.symbols import asset_class_of, canonical_symbol, coins_of
+from recond.core.model import AccountState, Activity, BrokerPosition, Holdings, Instrument, Order, Unreadable
+from recond.core.symbols import asset_class_of, canonical_symbol
 
 Row = Mapping[str, object]
 
@@ -114,30 +114,6 @@ def activities(body: object) -> ActivityPage:
     """
     rows = _rows(body)
     return ActivityPage(tuple(entry for row in rows if (entry := _activity(row)) is not None), len(rows))
-
-
-def executions_of(activity: Activity) -> tuple[Execution, ...]:
-    """The fill of an activity under position symbols, signed; empty for everything that is no readable fill.
-
-    A pair of two coins moves both: the quote coin by the price. `execution_id` stays None, since the uuid of an
-    activity is not known to be the stream's; both know the order and its cumulated quantity.
-    """
-    sign = _trade_sign(activity.side)
-    if (
-        activity.type != "FILL"
-        or activity.symbol is None
-        or activity.quantity is None
-        or activity.at is None
-        or activity.order_id is None
-        or sign is None
-    ):
-        return ()
-    quantity = activity.quantity * sign
-    moved = [quantity] if activity.price is None else [quantity, -quantity * activity.price]
-    return tuple(
-        Execution(symbol, activity.at, change, activity.order_id, activity.cum_quantity, activity.price)
-        for symbol, change in zip(coins_of(activity.symbol), moved, strict=False)
-    )
 
 
 def amount(value: object) -> Decimal | None:
@@ -269,14 +245,6 @@ def _symbol(row: Row) -> str | None:
 def _flag(row: Row, name: str) -> bool | None:
     value = row.get(name)
     return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
-
-
-def _trade_sign(side: str | None) -> int | None:
-    # `sell_short` was seen where only `buy` and `sell` were documented, hence the beginning of the word.
-    word = (side or "").lower()
-    if word.startswith("buy"):
-        return 1
-    return -1 if word.startswith("sell") else None
 
 
 def _shown(value: object) -> str:

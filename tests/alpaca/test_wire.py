@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.alpaca import wire
+from recond.core.evidence import executions_of
 from recond.core.model import Instrument
 
 POSITION: dict[str, Any] = {
@@ -227,7 +228,7 @@ def test_activities() -> None:
 def test_executions(change: dict[str, object], moved: list[tuple[str, Decimal]]) -> None:
     """A fill moves its position by its signed quantity, a pair of coins both coins, anything else nothing."""
     (entry,) = wire.activities([{**FILL, **change}]).entries
-    executions = wire.executions_of(entry)
+    executions = executions_of(entry)
     assert [(each.symbol, each.quantity) for each in executions] == moved
     assert all((each.order_id, each.cum_quantity) == ("order-1", Decimal(6)) for each in executions)
 
@@ -267,7 +268,7 @@ def test_no_answer_breaks_it(data: st.DataObject) -> None:
         str(result).encode()
         if isinstance(result, wire.ActivityPage):
             for entry in result.entries:
-                wire.executions_of(entry)
+                executions_of(entry)
     for position in wire.holdings([row]).positions:
         assert position.quantity.is_finite()
         assert position.quantity != 0

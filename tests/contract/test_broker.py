@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from recond.alpaca.broker import AlpacaBroker
-from recond.alpaca.wire import executions_of
+from recond.core.evidence import executions_of
 from recond.core.model import Instrument
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, PortError
 from recond.simulator import Simulator
