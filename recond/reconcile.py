@@ -330,7 +330,7 @@ def _decide(
     rules: Rules,
 ) -> Record:
     """The pure second half: explain, decide, and add it up."""
-    open_positions = sum(bool(compared.rows) for compared in (*comparison.agreements, *comparison.drifts))
+    open_positions = sum(bool(a.rows) for a in comparison.agreements) + sum(bool(d.rows) for d in comparison.drifts)
     doubts = unproven(vanished, holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
     conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
     holds = {hold.instrument.symbol: hold for hold in reading.holds}

@@ -53,7 +53,7 @@ def symbol_gate(run: Run | None, symbol: str, success_age_s: float | None, max_a
     """The gate of one instrument: the account's own reasons and those of this symbol."""
     reasons = _own_reasons(run, success_age_s, max_age_s)
     if run is not None:
-        reasons += [reason for reason in (*_blocked(run), *_undecided(run)) if reason.symbol in (symbol, None)]
+        reasons += [*_blocked(run, symbol), *_undecided(run, symbol)]
     return _worst(reasons)
 
 
@@ -94,37 +94,38 @@ def _account_reasons(account: AccountState) -> list[GateReason]:
     return reasons
 
 
-def _blocked(run: Run) -> list[GateReason]:
-    """Open conflicts, holds, and drifts that are certain though the instrument does not rest."""
+def _blocked(run: Run, symbol: str | None = None) -> list[GateReason]:
+    """Open conflicts, holds, and drifts that are certain though the instrument does not rest; of one symbol, or all."""
+    told = [
+        *(
+            (c.instrument, "conflict", f"broker {c.broker_quantity:f}, ledger {c.ledger_quantity:f} ({c.cause})")
+            for c in run.open_conflicts
+            if symbol in (None, c.instrument.symbol)
+        ),
+        *((h.instrument, "hold", h.reason) for h in run.open_holds if symbol in (None, h.instrument.symbol)),
+        *(
+            (p.instrument, "drift_in_motion", p.why)
+            for p in run.pending
+            if p.in_motion and symbol in (None, p.instrument.symbol)
+        ),
+    ]
+    return [GateReason(GateState.BLOCKED, code, f"{i.symbol}: {text}", i.symbol) for i, code, text in told]
+
+
+def _undecided(run: Run, symbol: str) -> list[GateReason]:
+    """What is pending of this symbol, and rows that could not be read and are of it or of nobody knows which."""
     reasons = [
         GateReason(
-            GateState.BLOCKED,
-            "conflict",
-            f"{c.instrument.symbol}: broker {c.broker_quantity:f}, ledger {c.ledger_quantity:f} ({c.cause})",
-            c.instrument.symbol,
+            GateState.UNKNOWN, "pending_too_long" if p.overdue else "pending", f"{symbol}: {p.why}", p.instrument.symbol
         )
-        for c in run.open_conflicts
+        for p in run.pending
+        if p.instrument.symbol == symbol and not p.in_motion
     ]
     reasons += [
-        GateReason(GateState.BLOCKED, "hold", f"{h.instrument.symbol}: {h.reason}", h.instrument.symbol)
-        for h in run.open_holds
+        GateReason(GateState.UNKNOWN, "unreadable", u.problem, u.symbol)
+        for u in run.unknown
+        if u.symbol in (symbol, None)
     ]
-    reasons += [
-        GateReason(GateState.BLOCKED, "drift_in_motion", f"{p.instrument.symbol}: {p.why}", p.instrument.symbol)
-        for p in run.pending
-        if p.in_motion
-    ]
-    return reasons
-
-
-def _undecided(run: Run) -> list[GateReason]:
-    """Instruments that are pending or could not be read."""
-    reasons = [
-        GateReason(GateState.UNKNOWN, "pending", f"{p.instrument.symbol}: {p.why}", p.instrument.symbol)
-        for p in run.pending
-        if not p.in_motion
-    ]
-    reasons += [GateReason(GateState.UNKNOWN, "unreadable", u.problem, u.symbol) for u in run.unknown]
     return reasons
 
 

@@ -105,6 +105,8 @@ class PendingView(Shape):
     why: str
     in_motion: bool
     """True when the difference is certain, though the position does not rest."""
+    overdue: bool
+    """True when it has been pending for longer than `pending_max`."""
     age_ms: int
     recheck_in_ms: int
     """0 when it is due."""

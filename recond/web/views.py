@@ -142,6 +142,7 @@ def pending(value: Pending, now_s: float) -> PendingView:
         db_qty=value.ledger,
         why=value.why,
         in_motion=value.in_motion,
+        overdue=value.overdue,
         age_ms=max(0, round((now_s - value.since_s) * 1000)),
         recheck_in_ms=max(0, round((value.due_s - now_s) * 1000)),
     )

@@ -98,8 +98,8 @@ async def test_bookings_are_read(desk: Desk) -> None:
     assert (await desk.ledger.read("other", 0)).rows == ()
 
 
-async def test_a_run_is_recorded_once(desk: Desk) -> None:
-    """The same record a second time changes nothing and returns the run that was given."""
+async def test_case_17_recording_twice_is_recording_once(desk: Desk) -> None:
+    """The same record a second time makes no second correction, id or change, and returns the run that was given."""
     record = a_record(
         desk.ledger.next_run_id(), await desk.ledger.read("main", None), an_outcome("AAPL", "5", opening("AAPL", "5"))
     )

@@ -33,6 +33,7 @@ CONFLICT = Conflict(1, AAPL, Kind.QUANTITY, Cause.UNEXPLAINED, ONE, TWO, Resolut
 HOLD = Hold(1, AAPL, "not shown", ONE, TWO, NOW)
 PENDING = Pending(AAPL, Kind.QUANTITY, ONE, TWO, 0.0, 1.0, "young")
 IN_MOTION = replace(PENDING, in_motion=True, why="never rests")
+OVERDUE = replace(PENDING, overdue=True, why="old")
 
 
 def gates(run: Run | None, age_s: float | None = 1.0, max_age_s: float = 600.0) -> tuple[Gate, Gate, Gate]:
@@ -94,6 +95,7 @@ def test_first_failure_is_told() -> None:
         ({"carried_holds": (HOLD,)}, ["blocked", "blocked", "clear"], "hold", "not shown"),
         ({"pending": (IN_MOTION,)}, ["blocked", "blocked", "clear"], "drift_in_motion", "never rests"),
         ({"pending": (PENDING,)}, ["clear", "unknown", "clear"], "pending", "young"),
+        ({"pending": (OVERDUE,)}, ["clear", "unknown", "clear"], "pending_too_long", "old"),
         ({"unknown": (Unreadable("AAPL", "qty is None"),)}, ["clear", "unknown", "clear"], "unreadable", "qty is None"),
         ({"unknown": (Unreadable(None, "no name"),)}, ["clear", "unknown", "unknown"], "unreadable", "no name"),
     ],
