@@ -13,15 +13,16 @@ ready as bytes, with a real ledger in a temporary folder. Printed are, as median
 - how late a task that sleeps for 1 ms came round during the passes: 99 of 100 times, and at worst. `idle` is what this
   machine does to such a task when nothing runs
 
-Exit code 1 when something that is demanded is not so: one request and one transaction a clean pass, linear in the number
-of positions, the event loop never held up for 20 ms.
+Exit code 1 when something that is demanded is not so: one request and one transaction a clean pass, linear in the
+number of positions, the event loop never held up for 20 ms.
 """
+
+# ruff: noqa: T201 - it is there to print
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import http.client
 import json
 import os
@@ -38,6 +39,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +47,7 @@ import requests
 from structlog.typing import FilteringBoundLogger
 
 from recond.config import load
-from recond.daemon.run import serve
+from recond.daemon.run import serve, spare_the_loop
 from recond.log import configure
 from recond.simulator import Simulator, wide
 
@@ -70,7 +72,7 @@ def answers(folder: Path) -> None:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/count":
                 self._send(str(state["count"]).encode())
@@ -79,7 +81,7 @@ def answers(folder: Path) -> None:
             name = path.rpartition("/")[2]
             self._send(bodies[str(state["positions"])] if name == "positions" else bodies.get(name, b"[]"))
 
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             state.update(positions=self.path.strip("/"), count=0)
             self._send(b"")
 
@@ -131,7 +133,7 @@ def broker(bodies: dict[str, bytes]) -> Iterator[Broker]:
         for name, body in bodies.items():
             (Path(folder) / name).write_bytes(body)
         command = (sys.executable, __file__, "--serve", folder)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this file itself
             try:
                 assert process.stdout is not None
                 yield Broker(int(process.stdout.readline()))
@@ -211,8 +213,7 @@ async def daemon(folder: Path, url: str) -> AsyncIterator[Runs]:
     environ = {"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "secret"}
     runs = Runs()
     configure("warning", "json", sys.stderr, {})
-    gc.collect()
-    gc.freeze()
+    spare_the_loop()
     serving = asyncio.create_task(serve(load(file, environ, None), cast("FilteringBoundLogger", runs)))
     try:
         yield runs
@@ -316,12 +317,10 @@ def floors(url: str, folder: Path, passes: int) -> list[float]:
             book = {symbol: Decimal(text) for symbol, text in ledger.execute("SELECT symbol, quantity FROM book")}
             assert compare(shown, book)
             ledger.executemany(
-                "INSERT INTO book VALUES (?, ?, ?, ?, ?) ON CONFLICT (symbol) DO UPDATE SET quantity = excluded.quantity,"
-                " price = excluded.price, value = excluded.value, gain = excluded.gain",
-                (
-                    (row["symbol"], row["qty"], *(str(Decimal(row[name])) for name in PRICES))
-                    for row in rows
-                ),
+                "INSERT INTO book VALUES (?, ?, ?, ?, ?) ON CONFLICT (symbol) DO UPDATE"
+                " SET quantity = excluded.quantity, price = excluded.price, value = excluded.value,"
+                " gain = excluded.gain",
+                ((row["symbol"], row["qty"], *(str(Decimal(row[name])) for name in PRICES)) for row in rows),
             )
             ledger.commit()
             return time.perf_counter() - began
@@ -340,8 +339,10 @@ def quantile(values: list[float], share: float) -> float:
 
 def report(results: list[Result]) -> list[str]:
     """Print the figures; returns what is demanded and not so."""
-    print(f"{'positions':>9} {'clean':>9} {'each':>9} {'floor':>9} {'ratio':>6} {'sees all':>9} {'corrects':>9}"
-          f" {'requests':>8} {'writes':>6}")
+    print(
+        f"{'positions':>9} {'clean':>9} {'each':>9} {'floor':>9} {'ratio':>6} {'sees all':>9} {'corrects':>9}"
+        f" {'requests':>8} {'writes':>6}"
+    )
     for r in results:
         print(
             f"{r.positions:>9} {r.clean:>6.1f} ms {r.clean / r.positions * 1000:>6.1f} us {r.floor:>6.1f} ms"
@@ -358,9 +359,11 @@ def report(results: list[Result]) -> list[str]:
         for name in ("clean", "drift"):
             if max(r.late[name]) >= BLOCKED_MAX_MS:
                 faults.append(f"{r.positions}: passes ({name}) held up the event loop for {max(r.late[name]):.1f} ms")
-    for few, many in zip(results, results[1:], strict=False):
+    for few, many in pairwise(results):
         factor = (many.clean / few.clean) / (many.positions / few.positions)
-        print(f"\nfrom {few.positions} to {many.positions} the time of each position changes by a factor of {factor:.2f}")
+        print(
+            f"\nfrom {few.positions} to {many.positions} the time of each position changes by a factor of {factor:.2f}"
+        )
         if factor > LINEAR_MAX:
             faults.append(f"not linear: a position takes {factor:.2f} times as long at {many.positions}")
     return faults

@@ -428,7 +428,7 @@ async def test_being_cancelled(answers: int) -> None:
 async def test_the_keys_are_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     """A server that echoes the keys, and a log at its most talkative, show neither key nor secret."""
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("websockets.client").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="websockets.client")
 
     async def talk(connection: ServerConnection) -> None:
         echo = await connection.recv()

@@ -153,11 +153,10 @@ async def test_rows_that_lack_what_is_not_needed(simulator: Simulator, start: St
             assert position["marketValue"], arguments
 
 
-async def test_a_late_answer_is_not_taken_for_a_later_one(
-    simulator: Simulator, start: Start, tmp_path: Path
-) -> None:
+async def test_a_late_answer_is_not_taken_for_a_later_one(simulator: Simulator, start: Start, tmp_path: Path) -> None:
     """Answers that drip, or come late, are those of their own pass; quantities stay those of the broker."""
     daemon = await adopted(start, Setting(tmp_path, simulator))
+    passes = len(daemon.runs())
     simulator.fault("positions", "drip", seconds=0.5, count=2)
     simulator.do("trade", symbol="AAPL", side="buy", qty=Decimal("0.5"))
 
@@ -165,4 +164,5 @@ async def test_a_late_answer_is_not_taken_for_a_later_one(
 
     assert {answer["error"] for answer in answers} == {None}
     assert book(daemon.ledger) == held(simulator)
-    assert len(daemon.runs()) < 2 + 5, "requests at once are answered by the same passes"
+    forced = [run for run in daemon.runs()[passes:] if "http" in run["trigger"]]
+    assert len(forced) <= 2, "requests that come while a pass is under way are answered by the same pass"

@@ -289,7 +289,7 @@ async def test_killed_at_random_moments(tmp_path: Path) -> None:
             daemon.end()
         check(setting.path, daemon.said(), platform)
         assert whole_book(setting.path) == held(simulator)
-    print(f"{KILLS} kills, {within} or more within a pass; {corrected} passes had corrected something")
+    print(f"{KILLS} kills, {within} or more within a pass; {corrected} passes had corrected something")  # noqa: T201
 
 
 def whole_book(ledger: Path) -> dict[str, Decimal]:

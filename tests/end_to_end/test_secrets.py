@@ -18,13 +18,18 @@ TOKEN = "tellnobody-of-this-token-either"
 
 async def everything(daemon: Daemon, folder: Path) -> dict[str, bytes]:
     """All that can be seen of the daemon by those who may not know its keys."""
-    seen = {"command line": Path(f"/proc/{daemon.pid}/cmdline").read_bytes()}
+    seen = {}
     for path in ("/metrics", "/api/positions/reconciliation-status", "/api/runs", "/api/gate", "/readyz"):
         async with daemon.session.get(path) as answer:
             seen[path] = await answer.read()
     with bot(daemon.ledger) as platform:
         seen["ledger"] = "\n".join(platform.iterdump()).encode()
-    return seen | {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return seen | files(folder) | files(Path(f"/proc/{daemon.pid}"), "cmdline")
+
+
+def files(folder: Path, names: str = "*") -> dict[str, bytes]:
+    """What is in files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.glob(names) if path.is_file()}
 
 
 def assert_without(seen: dict[str, bytes], *secrets: str) -> None:

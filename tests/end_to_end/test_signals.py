@@ -102,7 +102,7 @@ async def test_sigterm_ends_at_once_though_a_request_hangs_and_a_client_waits(
     answer = await waiting
     assert (answer.status, json.loads(await answer.text())["detail"]) == (503, "recond is stopping")
     assert manager.heard("STOPPING=1") == 1
-    assert {path.name for path in tmp_path.glob("recond.db*")} == {"recond.db", "recond.db.lock"}
+    assert [name for name in os.listdir(tmp_path) if name.startswith("recond.db-")] == []  # noqa: PTH208
     with bot(daemon.ledger) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert "Traceback" not in daemon.text

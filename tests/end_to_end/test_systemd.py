@@ -50,7 +50,9 @@ class Unit:
 
     async def kill(self, number: str) -> None:
         """Send its main process a signal."""
-        await asyncio.to_thread(self._machine.run, "systemctl", "kill", "--kill-whom=main", f"--signal={number}", "recond")
+        await asyncio.to_thread(
+            self._machine.run, "systemctl", "kill", "--kill-whom=main", f"--signal={number}", "recond"
+        )
 
     async def becomes(self, name: str, *values: str) -> None:
         """Wait until a property has one of the values."""
@@ -104,9 +106,11 @@ async def test_start_reload_stop(unit: Unit, machine: Container, simulator: Simu
     state = await unit.show("ActiveState", "SubState", "StatusText", "MainPID", "User")
     assert (state["ActiveState"], state["SubState"], state["User"]) == ("active", "running", "recond")
     url = next(line["url"] for line in unit.said() if "url" in line)  # it listened before `start` came back
-    async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {TOKEN}"}) as bot:
-        async with bot.post("/api/positions/reconcile") as answer:
-            assert (answer.status, (await answer.json())["added"]) == (200, 6)
+    async with (
+        aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {TOKEN}"}) as bot,
+        bot.post("/api/positions/reconcile") as answer,
+    ):
+        assert (answer.status, (await answer.json())["added"]) == (200, 6)
     assert "default: success at" in (await unit.show("StatusText"))["StatusText"]
 
     await unit.systemctl("reload")

@@ -33,9 +33,15 @@ def serve(config: Path) -> None:
             child = os.fork()
             if child == 0:
                 run(config, output)
-            print(child, flush=True)
+            answer(child)
         else:
-            print(os.waitpid(child, 0)[1], flush=True)
+            answer(os.waitpid(child, 0)[1])
+
+
+def answer(number: int) -> None:
+    """Tell the one who asked."""
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
