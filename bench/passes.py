@@ -2,8 +2,8 @@
 
     python bench/passes.py [--positions 1000 10000] [--passes 7]
 
-For each size a real daemon runs in this process against an HTTP server in another one, which holds an account's answers
-ready as bytes, with a real ledger in a temporary folder. Printed are, as medians:
+For each size a real daemon runs in a process of its own, against an HTTP server in another one that holds an account's
+answers ready as bytes, with a real ledger in a temporary folder. Printed are, as medians:
 
 - a pass over an account on which both sides agree, from the signal that asks for it until its run is published: the
   prices of every row are refreshed. With the requests and the write transactions that it spent
@@ -35,11 +35,13 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
@@ -141,7 +143,7 @@ def broker(bodies: dict[str, bytes]) -> Iterator[Broker]:
                 process.kill()
 
 
-# The daemon, in this process
+# The daemon, in the process that measures
 
 
 class Runs:
@@ -295,6 +297,16 @@ async def measure(positions: int, passes: int) -> Result:
     )
 
 
+def measured(positions: int, passes: int) -> Result:
+    """The figures for one size, from a process that has done nothing else."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(_measured, positions, passes).result()
+
+
+def _measured(positions: int, passes: int) -> Result:
+    return asyncio.run(measure(positions, passes))
+
+
 async def clean_pass(runs: Runs, positions: int) -> float:
     """Ask for a pass and wait for its run; seconds."""
     began = time.perf_counter()
@@ -378,7 +390,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.serve:
         answers(asked.serve)
-    faults = report([asyncio.run(measure(positions, asked.passes)) for positions in asked.positions])
+    faults = report([measured(positions, asked.passes) for positions in asked.positions])
     for fault in faults:
         print(f"NOT AS DEMANDED: {fault}")
     return 1 if faults else 0

@@ -41,31 +41,44 @@ class Evidence:
         self._added = asyncio.Event()
         self.gap_since: datetime | None = None
         self.listening = False
+        self._went: datetime | None = None
+        self._asked_for: datetime | None = None
 
     @property
     def waiting(self) -> int:
         """How many executions the ledger has not got yet."""
         return len(self._waiting)
 
-    def heard(self, listening: bool, now: datetime) -> None:
-        """The stream came or went: either way something may have been lost."""
-        self.listening = listening
+    def came(self, now: datetime) -> None:
+        """The stream is connected, and may have lost what happened since it went."""
+        self.open_gap(now if self._went is None else self._went)
+        self._went = None
+        self.listening = True
+
+    def went(self, now: datetime) -> None:
+        """The stream is gone, perhaps after a silence."""
         self.open_gap(now)
+        self._went = now
+        self.listening = False
 
     def open_gap(self, since: datetime) -> None:
         """The stream may have lost something from this moment on."""
         self.gap_since = since if self.gap_since is None else min(since, self.gap_since)
 
     def look_back(self, now: datetime) -> datetime:
-        """From which moment on REST must be asked, so that nothing that matters is missing."""
+        """From which moment on REST must be asked now, so that nothing that matters is missing."""
+        self._asked_for = self.gap_since
         since = now - self.horizon
         return since if self.gap_since is None else min(since, self.gap_since - OVERLAP)
 
     def looked_up(self, found: Activities) -> int:
-        """Take over what REST told; returns how many executions the connected stream should have told and did not."""
+        """Take over what REST told; returns how many executions the connected stream should have told and did not.
+
+        A gap that opened after REST was asked stays open.
+        """
         new = self.add(execution for entry in found.entries for execution in executions_of(entry))
         missed = new if self.listening and self.gap_since is None else 0
-        if found.complete:
+        if found.complete and self.gap_since == self._asked_for:
             self.gap_since = None
         return missed
 

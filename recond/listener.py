@@ -112,11 +112,12 @@ def _retry_s(error: BrokerUnavailable | BrokerRefused, in_a_row: int, chance: fl
 async def watch_ledger(ledger: Ledger, triggers: Mapping[str, Triggers]) -> NoReturn:
     """Nudge the accounts whose rows somebody else changed; looks four times a second.
 
+    Accounts that left the configuration keep their books, and bots may go on writing there: nobody is to be nudged.
     A ledger that cannot be asked now is asked again: the passes, which need it too, report what is wrong with it.
     """
     while True:
         try:
-            for account in await ledger.changed_accounts():
+            for account in await ledger.changed_accounts() & triggers.keys():
                 triggers[account].nudge(Reason.LEDGER)
         except LedgerUnavailable:
             pass

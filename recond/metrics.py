@@ -60,7 +60,9 @@ class Metrics:
         self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
         self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
         self._stream_reconnects = self._counter("stream_reconnects", "Connections after the first.")
-        self._missed = self._counter("missed_events", "Fills first seen by REST that the connected stream did not tell.")
+        self._missed = self._counter(
+            "missed_events", "Fills that REST told and the connected stream did not."
+        )
         self._requests = self._counter("broker_requests", "Requests to the broker.", "endpoint", "code")
         self._request_duration = self._histogram(
             "broker_request_duration_seconds", "Time until the broker's answer.", _REQUEST_S

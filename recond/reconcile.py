@@ -148,6 +148,7 @@ class Reconciler:
             duration_s=0.0,
             status=RunStatus.FAILED,
             account_state=self._memory.account_state,
+            evidence_gap=self._evidence.gap_since is not None,
         )
         try:
             check_budget(budget, began_s)
@@ -162,6 +163,7 @@ class Reconciler:
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
         """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
         while True:
+            self._came_round()
             now_s = _clock_s()
             waiting = self._triggers.waiting
             if agenda.asked_s is None and any(reason in FORCED for reason in waiting):
@@ -169,13 +171,13 @@ class Reconciler:
             begins_s = agenda.begins(waiting, now_s)
             if begins_s <= now_s:
                 return agenda.due(now_s)
-            self._came_round()
             await self._triggers.wait(min(begins_s - now_s, self._round_s))
 
     async def _read_and_judge(self, header: Run, began_s: float) -> Record:
         """Read both sides and decide; spends one request when the account is clean and was looked at lately."""
         rules, memory = self._rules, self._memory
-        if memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S:
+        stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
+        if stale or Reason.RECONNECT in header.reasons:
             await self._read_account()
         reading_began_s = _clock_s()
         holdings = await self._broker.positions()
@@ -192,7 +194,7 @@ class Reconciler:
             judgement = await self._judge(comparison, reading, moment)
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings)
         vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
-        proof = await self._account_now() if vanished else None
+        proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
         header = replace(
             header,
             finished_at=self._now(),
@@ -231,11 +233,16 @@ class Reconciler:
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
         return state
 
-    async def _account_now(self) -> AccountState | None:
-        """The account for a proof; None when it cannot be read, which proves nothing but fails no pass."""
+    async def _account_now(self, confirmed: Sequence[Drift]) -> AccountState | None:
+        """The account, once more before anything is acted on: keys may open another one since it was last read.
+
+        None when it cannot be read, which proves no absence; a pass that would act on anything else fails then.
+        """
         try:
             return await self._read_account()
         except BrokerUnavailable:
+            if any(drift.kind is not Kind.MISSING_AT_BROKER for drift in confirmed):
+                raise
             return None
 
     async def _record(self, record: Record, began_s: float) -> Run:

@@ -27,6 +27,7 @@ class AccountStatus:
     last_success: Run | None = None
     success_s: float | None = None
     stream: str = "off"
+    evidence_gap: bool = False
 
 
 class Status:
@@ -45,7 +46,7 @@ class Status:
 
     def record(self, run: Run) -> None:
         """Take note of a run and answer those who wait for it."""
-        known = replace(self._accounts[run.account], last_run=run)
+        known = replace(self._accounts[run.account], last_run=run, evidence_gap=run.evidence_gap)
         if run.status is not RunStatus.FAILED:
             known = replace(known, last_success=run, success_s=asyncio.get_running_loop().time())
         self._accounts[run.account] = known
@@ -56,9 +57,9 @@ class Status:
                 if not waiter.done():
                     waiter.set_result(run)
 
-    def stream(self, account: str, state: str) -> None:
-        """Take note of what the listener says of the account's stream."""
-        self._accounts[account] = replace(self._accounts[account], stream=state)
+    def stream(self, account: str, state: str, *, evidence_gap: bool) -> None:
+        """Take note of what the listener says of the account's stream, and whether that may have lost something."""
+        self._accounts[account] = replace(self._accounts[account], stream=state, evidence_gap=evidence_gap)
 
     async def run_from(self, account: str, sequence: int) -> Run:
         """The first run of the account that has this number or a later one; waits for it without bound."""
@@ -80,7 +81,10 @@ class Status:
     def gate(self, account: str, symbol: str | None = None, max_age_s: float | None = None) -> Gate:
         """May the account (or one symbol of it) be traded, from what is known now."""
         limit_s = GATE_AGE_INTERVALS * self.interval_s if max_age_s is None else max_age_s
-        run, age_s = self._accounts[account].last_run, self.success_age_s(account)
+        known, age_s = self._accounts[account], self.success_age_s(account)
+        run = known.last_run
+        if run is not None and known.evidence_gap:
+            run = replace(run, evidence_gap=True)
         if symbol is None:
             return account_gate(run, age_s, limit_s)
         return symbol_gate(run, symbol, age_s, limit_s)

@@ -33,7 +33,7 @@ from recond.core.model import (
     Resolution,
 )
 from recond.core.run import Action, Record, Run
-from recond.ports import PortError, Usage
+from recond.ports import BrokerUnavailable, PortError, Usage
 from recond.reconcile import Rules
 
 T = TypeVar("T")
@@ -65,6 +65,7 @@ class FakeBroker:
     state: AccountState | None = None
     fails: list[PortError] = field(default_factory=list)
     hang: asyncio.Event | None = None
+    account_down: bool = False
     sent: int = 0
 
     async def positions(self) -> Holdings:
@@ -75,6 +76,8 @@ class FakeBroker:
 
     async def account(self) -> AccountState:
         await self._request()
+        if self.account_down:
+            raise BrokerUnavailable("account: HTTP 502", hint="the broker is down")
         values = [quantity * PRICE for quantity in self.held.values()]
         return self.state or AccountState(
             id="broker-1",

@@ -79,11 +79,30 @@ async def test_more_than_fits_is_a_gap_that_rest_closes(monkeypatch: pytest.Monk
     assert evidence.gap_since is None
 
 
+async def test_a_gap_reaches_back_to_when_the_stream_left() -> None:
+    """What happened while it was away is asked for once it is back; a gap that opens during the question stays."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence.came(NOW - timedelta(hours=2))
+    evidence.look_back(NOW - timedelta(hours=2))
+    evidence.looked_up(Activities(()))
+    left = NOW - timedelta(hours=1)
+    evidence.went(left)
+    evidence.look_back(left)
+    evidence.looked_up(Activities(()))
+    evidence.came(NOW)
+    assert evidence.gap_since == left
+    assert evidence.look_back(NOW) == left - timedelta(seconds=60)
+    evidence.open_gap(left - timedelta(hours=1))
+    evidence.looked_up(Activities(()))
+    assert evidence.gap_since == left - timedelta(hours=1)
+
+
 async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
     """A fill first seen by REST is a missed event only while the stream was connected without a gap."""
     evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
     assert evidence.looked_up(Activities((activity(1),))) == 0
-    evidence.heard(True, NOW)
+    evidence.came(NOW)
+    evidence.look_back(NOW)
     assert evidence.looked_up(Activities((activity(2),))) == 0
     evidence.add([execution(3)])
     assert evidence.looked_up(Activities((activity(1), activity(2), activity(3), activity(4)))) == 1

@@ -329,6 +329,30 @@ async def test_case_29_account_mix_up_is_refused(
         assert all(run.status is RunStatus.FAILED for run in made.runs)
 
 
+@pytest.mark.parametrize("down", [False, True])
+async def test_keys_that_open_another_account_later_change_nothing(down: bool) -> None:
+    """A paper account that is reset under the same keys, and traded, is found out before its quantities are written."""
+    async with world({"AAPL": 5, "MSFT": 5}, {"AAPL": 5, "MSFT": 5}) as made:
+        await made.force()
+        made.broker.held = {"AAPL": Decimal(1), "MSFT": Decimal(5), "TSLA": Decimal(2)}
+        made.broker.state = AccountState(id="broker-2", status="ACTIVE")
+        made.broker.account_down = down
+        run = await made.force()
+        assert run.error is not None
+        assert ("HTTP 502" if down else "kept for broker account broker-1") in run.error.message
+        await asyncio.sleep(900)
+        assert made.ledger.sums() == {"AAPL": 5, "MSFT": 5}
+
+
+async def test_a_reconnected_stream_has_the_account_looked_at() -> None:
+    """What the broker says of the account is read again as soon as the stream is back, with no drift and no delay."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        made.broker.state = AccountState(id="broker-1", status="ACTIVE", account_blocked=True)
+        run = await made.run_number(made.triggers.nudge(Reason.RECONNECT))
+        assert run.account_state == made.broker.state
+
+
 async def test_case_30_unread_values_are_unknown_not_zero() -> None:
     """An unreadable row makes its instrument unknown: no change, not counted as gone, the rest goes on."""
     async with world({"AAPL": 5, "MSFT": 5}, {"AAPL": 5, "MSFT": 5}) as made:

@@ -22,7 +22,7 @@ from recond.alpaca.stream import AlpacaStream
 from recond.config import Account, Config, Credentials
 from recond.core.absence import Guards
 from recond.core.judge import Timing
-from recond.core.run import Run
+from recond.core.run import Reason, Run
 from recond.evidence import Evidence
 from recond.listener import CONNECTED, CONNECTING, listen
 from recond.log import log_run
@@ -86,7 +86,7 @@ def account_works(
             AlpacaStream(credentials.key.reveal(), credentials.secret.reveal(), url=account.stream_url),
             triggers,
             keep=evidence.add,
-            on_state=partial(_tell_stream, name, shared.status, metrics, evidence),
+            on_state=partial(_tell_stream, name, shared.status, metrics, evidence, triggers),
             on_event=partial(metrics.stream_event, name),
             random=random.random,
         )
@@ -157,15 +157,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tell_stream(account: str, status: Status, metrics: Metrics, evidence: Evidence, state: str) -> None:
-    """What the listener says of the stream, to all who want to know."""
+def _tell_stream(
+    account: str, status: Status, metrics: Metrics, evidence: Evidence, triggers: Triggers, state: str
+) -> None:
+    """What the listener says of the stream, to all who want to know; one that is gone asks for a look into the gap."""
     connected, before = state == CONNECTED, status.accounts[account].stream
-    status.stream(account, state)
+    if connected:
+        evidence.came(utc_now())
+    elif evidence.listening:
+        evidence.went(utc_now())
+        triggers.nudge(Reason.RECONNECT)
+    status.stream(account, state, evidence_gap=evidence.gap_since is not None)
     metrics.stream(account, connected=connected)
     if connected and before != CONNECTING:
         metrics.stream_reconnected(account)
-    if connected or evidence.listening:
-        evidence.heard(connected, utc_now())
 
 
 def _tell_systemd(systemd: Systemd, run: Run) -> None:
