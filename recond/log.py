@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, TextIO
 
 import structlog
@@ -93,13 +94,17 @@ def sentence(run: Run) -> str:
     """What the run found and did, for a person; bounded in length."""
     if run.status is RunStatus.FAILED:
         return f"{run.account}: the pass failed: {run.error.message if run.error else 'the reason is unknown'}"
-    details = [text for outcome in run.outcomes for text in _details(outcome)]
-    details += [f"{unknown.symbol or 'a row without symbol'} unreadable" for unknown in run.unknown]
-    details += [f"conflict on {conflict.instrument.symbol} ended" for conflict in run.ended_conflicts]
-    details += [f"hold on {hold.instrument.symbol} ended" for hold in run.ended_holds]
-    more = len(details) - _DETAILS_MAX
-    if more > 0:
-        details = [*details[:_DETAILS_MAX], f"and {more} more"]
+    told = chain(
+        (text for outcome in run.outcomes for text in _details(outcome)),
+        (f"{unknown.symbol or 'a row without symbol'} unreadable" for unknown in run.unknown),
+        (f"conflict on {conflict.instrument.symbol} ended" for conflict in run.ended_conflicts),
+        (f"hold on {hold.instrument.symbol} ended" for hold in run.ended_holds),
+    )
+    details = list(islice(told, _DETAILS_MAX))
+    matters = sum(len(outcome.corrections) or 1 for outcome in run.outcomes)
+    matters += len(run.unknown) + len(run.ended_conflicts) + len(run.ended_holds)
+    if matters > _DETAILS_MAX:
+        details.append(f"and {matters - _DETAILS_MAX} more")
     if run.pending:
         details.append(f"{_count(len(run.pending), 'difference')} not judged yet")
     return f"{run.account}: {'; '.join([_agreement(run), *details])}"

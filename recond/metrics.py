@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import platform
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from recond.core.gate import GateState
 from recond.core.model import Cause, Drift, Kind, Resolution
@@ -47,7 +50,8 @@ class Metrics:
         self._oldest_pending = self._gauge(
             "oldest_pending_timestamp_seconds", "Since when the oldest pending instrument differs."
         )
-        self._drift = self._gauge("position_drift", "Broker minus ledger, only while they differ.", "symbol")
+        self._drift = _PositionDrift()
+        registry.register(self._drift)
         self._drift_value = self._gauge("drift_value_dollars", "Value of what differs, as far as prices are known.")
         self._drifts = self._counter("drifts", "Confirmed drifts, in each pass that saw them.", "kind", "cause")
         self._conflicts = self._counter("conflicts", "Conflicts opened.", "kind", "cause", "resolution")
@@ -60,9 +64,7 @@ class Metrics:
         self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
         self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
         self._stream_reconnects = self._counter("stream_reconnects", "Connections after the first.")
-        self._missed = self._counter(
-            "missed_events", "Fills that REST told and the connected stream did not."
-        )
+        self._missed = self._counter("missed_events", "Fills that REST told and the connected stream did not.")
         self._requests = self._counter("broker_requests", "Requests to the broker.", "endpoint", "code")
         self._request_duration = self._histogram(
             "broker_request_duration_seconds", "Time until the broker's answer.", _REQUEST_S
@@ -88,10 +90,12 @@ class Metrics:
         self._duration.labels(account).observe(run.duration_s)
         self._last.labels(account).set(ended)
         self._missed.labels(account).inc(run.missed_events)
-        for outcome in run.found:
-            self._drifts.labels(account, outcome.drift.kind, outcome.explanation.cause).inc()
-        for conflict in run.opened_conflicts:
-            self._conflicts.labels(account, conflict.kind, conflict.cause, conflict.resolution).inc()
+        found = Tally((outcome.drift.kind, outcome.explanation.cause) for outcome in run.found)
+        for drift_labels, count in found.items():
+            self._drifts.labels(account, *drift_labels).inc(count)
+        opened_now = Tally((c.kind, c.cause, c.resolution) for c in run.opened_conflicts)
+        for conflict_labels, count in opened_now.items():
+            self._conflicts.labels(account, *conflict_labels).inc(count)
         opened = [conflict.opened_at.timestamp() for conflict in run.open_conflicts]
         self._conflicts_open.labels(account).set(len(opened))
         _set_oldest(self._oldest_conflict, account, opened)
@@ -111,9 +115,7 @@ class Metrics:
         differences = {pending.instrument.symbol: pending.broker - pending.ledger for pending in run.pending}
         differences |= {drift.instrument.symbol: drift.difference for drift in standing}
         self._drifting.labels(account).set(len(differences))
-        self._drift.remove_by_labels({"account": account})
-        for symbol, difference in differences.items():
-            self._drift.labels(account, symbol).set(float(difference))
+        self._drift.standing[account] = differences
         self._drift_value.labels(account).set(float(sum(map(_value, standing))))
         self._pending.labels(account).set(len(run.pending))
         # Pending knows monotonic moments only; the loop's clock is the same one, and the run has just finished.
@@ -193,6 +195,23 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"recond_{name}", text, ("account",), buckets=buckets, registry=self._registry)
+
+
+class _PositionDrift(Collector):
+    """`recond_position_drift`, made at each scrape: a series for each of ten thousand symbols would hold up the pass."""
+
+    def __init__(self) -> None:
+        self.standing: dict[str, Mapping[str, Decimal]] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample for each instrument that differs now."""
+        family = GaugeMetricFamily(
+            "recond_position_drift", "Broker minus ledger, only while they differ.", labels=("account", "symbol")
+        )
+        for account, differences in self.standing.items():
+            for symbol, difference in differences.items():
+                family.add_metric((account, symbol), float(difference))
+        yield family
 
 
 def _set_oldest(gauge: Gauge, account: str, moments: Sequence[float]) -> None:

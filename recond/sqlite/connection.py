@@ -48,9 +48,13 @@ class Connection:
         self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]], on_commit: Callable[[float], None]
     ) -> T:
         """Let the transaction run to its end even when the caller is cancelled."""
-        return await asyncio.shield(
-            asyncio.create_task(self._transaction(begin, work, on_commit), name="ledger transaction")
-        )
+        transaction = asyncio.create_task(self._transaction(begin, work, on_commit), name="ledger transaction")
+        try:
+            return await asyncio.shield(transaction)
+        except asyncio.CancelledError:
+            # Nobody is left to hear how it ended; without this its error would be logged as forgotten.
+            transaction.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise
 
     async def _transaction(
         self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]], on_commit: Callable[[float], None]

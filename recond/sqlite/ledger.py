@@ -77,6 +77,7 @@ class SqliteLedger:
 
     async def _open(self) -> None:
         self._parts.enter_context(lock.held(self._path))
+        lock.make(self._path)
         with port_errors(self._path):
             connection = await connect(self._path)
             self._writer = Connection(self._path, connection, self._on_commit)

@@ -21,14 +21,7 @@ def held(path: Path) -> Iterator[None]:
 
     Raises `LedgerUnavailable` when another process has it, or when the lock's file cannot be written.
     """
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-    except OSError as error:
-        raise LedgerUnavailable(
-            f"the ledger {path}: cannot write {lock}: {error.strerror}",
-            hint="create its folder and let recond's user write there",
-        ) from error
+    descriptor = _opened(path.with_name(f"{path.name}.lock"), path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,3 +36,22 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def make(path: Path) -> None:
+    """Make the ledger's file if it is not there, for the group too: SQLite itself would leave the group without.
+
+    Raises `LedgerUnavailable` when it cannot be written.
+    """
+    os.close(_opened(path, path))
+
+
+def _opened(file: Path, ledger: Path) -> int:
+    """A descriptor of the file, made if need be; what the group may is up to the umask."""
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"the ledger {ledger}: cannot write {file}: {error.strerror}",
+            hint="create its folder and let recond's user write there",
+        ) from error

@@ -6,6 +6,7 @@ May not decide anything: what changed since the reading is withheld by the core.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,7 +40,9 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     run = record.run
     await _write_runs(connection, (*record.late, run))
     await _write_drifts(connection, run)
-    run = numbered(run, await _write_conflicts(connection, run), await _write_holds(connection, run))
+    conflict_ids, hold_ids = await _write_conflicts(connection, run), await _write_holds(connection, run)
+    if conflict_ids or hold_ids:
+        run = await asyncio.to_thread(numbered, run, conflict_ids, hold_ids)
     await correct(connection, run, at)
     await _refresh(connection, record, at)
     return replace(run, recorded=True)
