@@ -330,8 +330,8 @@ async def constant_trading(asked: argparse.Namespace, folder: Path) -> list[str]
         daemon(folder, alpaca, interval=f"{INTERVAL_S:.0f}s", stream=stream) as running,
     ):
         held = await alpaca.held("a0")
-        count = "SELECT count(*) FROM positions WHERE status = 'open'"
-        await until(lambda: running.rows(count) == [(len(held),)], 60, "the adoption")
+        agreeing = "SELECT 1 FROM runs WHERE synced = ?"
+        await until(lambda: running.rows(agreeing, len(held)), 30 + INTERVAL_S, "the adoption")
         if asked.lag:
             await alpaca.do("fault", endpoint="positions", kind="lag", seconds=asked.lag, random=True)
         symbols = list(held)

@@ -198,7 +198,7 @@ class Metrics:
 
 
 class _PositionDrift(Collector):
-    """`recond_position_drift`, made at each scrape: a series for each of ten thousand symbols would hold up the pass."""
+    """`recond_position_drift`, made at each scrape: ten thousand series would hold up a pass."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Mapping[str, Decimal]] = {}

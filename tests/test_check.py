@@ -54,7 +54,7 @@ async def _report(
     path = tmp_path / "config.toml"
     text = f'[ledger]\npath = "{tmp_path}/recond.db"\n[[accounts]]\nname = "default"\nuser_id = 1\n'
     path.write_text(f'{text}rest_url = "{sim.rest_url}"\nstream_url = "{sim.stream_url}"\n', encoding="utf-8")
-    code = await asyncio.to_thread(check, load(path, environ, None), True)
+    code = await asyncio.to_thread(check, load(path, environ, None), as_json=True)
     out = capsys.readouterr().out
     assert not [secret for secret in environ.values() if secret in out]
     return code, {finding["about"]: finding["level"] for finding in json.loads(out)["findings"]}

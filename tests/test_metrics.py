@@ -106,7 +106,7 @@ async def test_a_clean_run() -> None:
 
 
 async def test_drifts_and_conflicts() -> None:
-    """A drift and a conflict count once however often they are seen, and only what still differs afterwards is shown as drifting."""
+    """A drift and a conflict count once however often they are seen; only what still differs is shown as drifting."""
     scraped = Scraped()
     manual = outcome(APPLE, "3", "1", resolution=Resolution.MANUAL)
     corrected = outcome(CALL, "5", "4", resolution=Resolution.USE_BROKER)

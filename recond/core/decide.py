@@ -18,6 +18,9 @@ from recond.core.run import Action, Correction, Explanation, Outcome
 
 BY_POLICY = "policy"
 SEVERAL_OWNERS = "several strategies hold it and nothing tells whose it is: name the row"
+TOO_LONG = "a row would need more digits than the ledger takes: set the rows of this symbol to fewer digits"
+QUANTITY_LENGTH_MAX = 40
+"""Characters of a quantity in the ledger, which refuses a longer one and with it all else that a pass has to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,12 @@ def decide(
     resolution = policy.of(explanation.cause)
     if resolution is Resolution.USE_BROKER:
         corrections = correct(drift, explanation.cause)
-        if corrections is None:
+        unclear = SEVERAL_OWNERS if corrections is None else ""
+        if any(len(f"{correction.after:f}") > QUANTITY_LENGTH_MAX for correction in corrections or ()):
+            corrections, unclear = None, TOO_LONG
+        if unclear:
             resolution = Resolution.MANUAL
-            explanation = replace(explanation, text=f"{explanation.text}; {SEVERAL_OWNERS}".lstrip("; "))
+            explanation = replace(explanation, text=f"{explanation.text}; {unclear}".lstrip("; "))
     outcome = Outcome(drift, explanation, resolution, corrections=corrections or ())
     if drift.kind is Kind.QUANTITY or resolution is not Resolution.USE_BROKER:
         return replace(outcome, conflict=_conflict(outcome, conflict, now))

@@ -7,6 +7,7 @@ May not decide anything about positions; whoever else writes is kept in order by
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class SqliteLedger:
         self._next_run_id = 1
         self._data_version = 0
         self._seen_seq = 0
+        self._files: tuple[object, ...] = ()
+        self._in_place = True
 
     async def __aenter__(self) -> Self:
         """Lock, open and migrate; raises `LedgerUnavailable` or `LedgerCorrupt` and then holds nothing."""
@@ -93,6 +96,27 @@ class SqliteLedger:
             self._reader = Connection(self._path, connection, lambda _seconds: None)
             self._parts.push_async_callback(self._reader.close)
             await connection.execute("PRAGMA query_only = ON")
+            self._files = self._found()
+
+    def _found(self) -> tuple[object, ...]:
+        """Which files are at the ledger's path now; None for one that is not there."""
+        files: list[object] = []
+        for suffix in ("", "-wal", "-shm") if self._journal == "wal" else ("",):
+            try:
+                found = os.stat(f"{self._path}{suffix}")
+            except OSError:
+                files.append(None)
+            else:
+                files.append((found.st_dev, found.st_ino))
+        return tuple(files)
+
+    def _check_place(self) -> None:
+        """Raise `LedgerUnavailable` unless they are those that were opened: bots open what is at the path now."""
+        if self._found() != self._files:
+            raise LedgerUnavailable(
+                f"the ledger {self._path} is not the file any more that recond has open: it was moved or replaced",
+                hint="put it back with its -wal and -shm, or stop the bots, put the right ledger there, restart recond",
+            )
 
     async def _set_journal(self, connection: aiosqlite.Connection) -> None:
         """Switch the journal's mode; it stays with the file."""
@@ -142,10 +166,12 @@ class SqliteLedger:
 
     async def read(self, account: str, since: int | None) -> LedgerReading:
         """See `Ledger.read`."""
+        self._check_place()
         return await self._reader.reading(lambda connection: reading.read(connection, account, since))
 
     async def record(self, record: Record) -> Run:
         """See `Ledger.record`."""
+        self._check_place()
         at = time_text(self._now())
         return await self._writer.writing(lambda connection: recording.record(connection, record, at))
 
@@ -158,7 +184,14 @@ class SqliteLedger:
         return await self._reader.reading(lambda connection: keeping.executions(connection, account, since))
 
     async def changed_accounts(self) -> frozenset[str]:
-        """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits."""
+        """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits.
+
+        A ledger that was moved or replaced, or put back, is a change of every account.
+        """
+        in_place = self._found() == self._files
+        if in_place != self._in_place:
+            self._in_place = in_place
+            return frozenset(account.name for account in self._accounts)
 
         async def work(connection: aiosqlite.Connection) -> frozenset[str]:
             [version] = await fetch(connection, "PRAGMA data_version", (), int)

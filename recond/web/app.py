@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from pydantic.alias_generators import to_camel
 
 import recond
 from recond.web import answers, known, listings, reconcile
+from recond.web.asked import once
 from recond.web.guard import OPEN_PATHS, Guard
 from recond.web.shapes import Problem
 from recond.web.site import Site
@@ -29,6 +30,7 @@ def application(site: Site, *, hosts: frozenset[str], token: str | None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: to_camel(route.name),
+        dependencies=[Depends(once)],
         responses={"default": {"model": Problem, "description": "Any error."}},
     )
     for part in (reconcile, known, listings):

@@ -16,6 +16,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from recond.ports import Ledger
 from recond.status import Status
@@ -25,6 +26,8 @@ from recond.web.guard import bracketed, own_hosts
 from recond.web.site import Site
 
 GRACE_S = 1
+PATIENCE_S = 10.0
+CONNECTIONS_MAX = 500
 _BACKLOG = 512
 _EVERYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - compared, not bound
 
@@ -74,7 +77,7 @@ class WebServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(self._site, hosts=hosts, token=self._token),
-                http="h11",
+                http=_Connection,
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -107,6 +110,40 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Connection(H11Protocol):
+    """A client's connection: cut when it sent no whole request for `PATIENCE_S`, and at once when there are too many.
+
+    uvicorn waits for ever for the rest of a request, and a process may open 1,024 files at a time where nobody
+    raised that: silent clients would leave none for the ledger and the broker.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._since_s = self.loop.time()
+        self._look = self.loop.call_later(PATIENCE_S, self._lose_patience)
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self._since_s = self.loop.time()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def _lose_patience(self) -> None:
+        waits = self.cycle is None or self.cycle.response_complete
+        left_s = self._since_s + PATIENCE_S - self.loop.time() if waits else PATIENCE_S
+        if left_s > 0:
+            self._look = self.loop.call_later(left_s, self._lose_patience)
+        else:
+            self.transport.abort()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -107,6 +107,17 @@ def test_case_4_unproven_is_never_touched(drift: Drift, resolution: Resolution, 
     )
 
 
+def test_more_digits_than_the_ledger_takes_are_an_operators_matter() -> None:
+    """A row that would get a text the ledger refuses is left alone and in conflict: the others' corrections go on."""
+    rows = row("AAPL", 120), row("AAPL", "1e-38", "bot", row_id=2)
+    drift = replace(drift_of("AAPL", 127, *rows), ledger=exact_sum(rows))
+    outcome = decide(drift, WHY, USE_BROKER, None, None, None, NOW)
+    assert (outcome.resolution, outcome.corrections) == (Resolution.MANUAL, ())
+    assert outcome.conflict is not None
+    assert not outcome.conflict.resolved
+    assert "more digits than the ledger takes" in outcome.explanation.text
+
+
 @given(drifts(), st.sampled_from(list(Resolution)))
 def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
     """Only `use_broker` corrects; a conflict exists just for kind `quantity` and for what stays unresolved."""

@@ -19,10 +19,19 @@ STREAM = Execution(
 
 def fill(symbol: str, side: str, quantity: str, cum: str | None, price: str | None = "7") -> Activity:
     """A FILL as the activities have it."""
+    id_, paid, filled = "20260302103000000::x", price and Decimal(price), cum and Decimal(cum)
     return Activity(
-        "20260302103000000::x", "FILL", "fill", symbol, Decimal(quantity), None if price is None else Decimal(price), AT,
-        order_id="o1", side=side, cum_quantity=None if cum is None else Decimal(cum),
-    )  # fmt: skip
+        id_,
+        "FILL",
+        "fill",
+        symbol,
+        Decimal(quantity),
+        paid or None,
+        AT,
+        order_id="o1",
+        side=side,
+        cum_quantity=filled or None,
+    )
 
 
 def test_case_6_the_same_fill_from_both_sources_is_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -231,3 +232,24 @@ async def test_a_locked_ledger_is_unavailable_and_works_again(ledger: SqliteLedg
             await ledger.record(record)
         book.execute("ROLLBACK")
     assert (await ledger.record(record)).recorded
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+async def test_a_ledger_that_is_not_at_its_path_any_more_is_unavailable(path: Path, suffix: str) -> None:
+    """Bots would write to another file than recond reads: no pass succeeds, every account is told of it, both ways."""
+    async with open_ledger(path) as ledger:
+        reading = await ledger.read("main", None)
+        file, aside = Path(f"{path}{suffix}"), path.with_name("aside")
+        file.rename(aside)
+        for replacement in (None, aside):
+            if replacement is not None:
+                shutil.copy(replacement, file)
+            with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+                await ledger.read("main", None)
+            with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+                await ledger.record(a_record(1, reading))
+        assert "main" in await ledger.changed_accounts()
+        assert await ledger.changed_accounts() == frozenset()
+        aside.rename(file)
+        assert "main" in await ledger.changed_accounts()
+        assert (await ledger.record(a_record(1, reading))).recorded

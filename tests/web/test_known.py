@@ -100,7 +100,8 @@ async def test_a_gate_question_that_makes_no_sense_is_not_clear(tmp_path: Path) 
     """It is a problem, never 200: a bot with a typo does not trade."""
     async with house(tmp_path) as at:
         at.make()
-        for query in ("account=moon", "symbol=", "symbol=A%20B", "maxAge=-1", "maxAge=nan", "acount=swing"):
+        twice = "symbol=AAPL&symbol=MSFT"
+        for query in ("account=moon", "symbol=", "symbol=A%20B", "maxAge=-1", "maxAge=nan", "acount=swing", twice):
             answer = await at.ask(f"/api/gate?{query}")
             assert answer.status in {404, 422}, query
             assert answer.type == "application/problem+json"

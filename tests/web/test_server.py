@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
 import pytest
 
 from recond.web import CannotListen, WebServer
-from tests.web.house import house
+from recond.web import server as module
+from tests.web.house import house, until
 
 PATH = "/api/positions/reconcile"
 END_S = 2.0
@@ -65,6 +67,44 @@ async def test_a_client_that_reads_nothing_does_not_delay_the_end(tmp_path: Path
         assert loop.time() - began_s < END_S
         writer.transport.abort()
         del reader
+
+
+async def test_clients_that_never_finish_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a request, silence, and silence after an answer keep no descriptor; who waits for a pass is waited with."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.2)
+    async with house(tmp_path) as at:
+        asking = asyncio.create_task(at.ask(PATH, "POST"))
+        await at.asked()
+        healthy = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{at.port}\r\n\r\n".encode()
+        for sent in (b"", b"GET /heal", healthy, healthy + b"GET /heal"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+            writer.write(sent)
+            async with asyncio.timeout(END_S):
+                with contextlib.suppress(ConnectionResetError):
+                    await reader.read()
+            writer.close()
+        await asyncio.sleep(0.5)
+        assert not asking.done()
+        at.make()
+        assert (await asking).status == 200
+
+
+async def test_more_connections_than_descriptors_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections beyond the bound are cut at once; when others have gone, the next one is answered."""
+    monkeypatch.setattr(module, "CONNECTIONS_MAX", 3)
+    async with house(tmp_path) as at:
+        silent = [await asyncio.open_connection("127.0.0.1", at.port) for _ in range(5)]
+        async with asyncio.timeout(END_S):
+            for reader, _ in silent[3:]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+        assert not any(reader.at_eof() for reader, _ in silent[:3])
+        for _, writer in silent:
+            writer.close()
+            with contextlib.suppress(ConnectionResetError):
+                await writer.wait_closed()
+        await until(lambda: len(at.web._server.server_state.connections) == 0)
+        assert (await at.ask("/healthz")).status == 200
 
 
 async def test_signals_stay_the_daemons(tmp_path: Path) -> None:
