@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NoReturn
 
 from recond.core.evidence import Key, executions_of, key, merged, motions
@@ -20,12 +21,16 @@ from recond.ports import Ledger, LedgerUnavailable
 WAITING_MAX = 100_000
 KNOWN_MAX = 100_000
 OVERLAP = timedelta(seconds=60)
+GRAIN = timedelta(milliseconds=1)
 WRITE_EVERY_S = 0.5
+WRITE_MAX = 5_000
 RETRY_S = 2.0
 
 
 class Evidence:
-    """What is known to have moved in one account. `horizon_s` is how far back a verdict can look.
+    """What is known to have moved in one account.
+
+    `horizon_s` is how far back a verdict can look; a third of that is how late an activity may be booked.
 
     `gap_since` is the moment from which on the stream may have lost something that REST has not been asked for yet,
     None when there is none. `listening` tells whether the stream is connected.
@@ -42,7 +47,10 @@ class Evidence:
         self.gap_since: datetime | None = None
         self.listening = False
         self._went: datetime | None = None
-        self._asked_for: datetime | None = None
+        self._gaps = 0
+        self._asked: tuple[datetime | None, int] = (None, 0)
+        self._told_until: datetime | None = None
+        self._cut_at: datetime | None = None
 
     @property
     def waiting(self) -> int:
@@ -50,8 +58,9 @@ class Evidence:
         return len(self._waiting)
 
     def came(self, now: datetime) -> None:
-        """The stream is connected, and may have lost what happened since it went."""
-        self.open_gap(now if self._went is None else self._went)
+        """The stream is connected, and may have lost what happened since it went and REST has not told since then."""
+        went = now if self._went is None else self._went
+        self.open_gap(went if self._told_until is None else max(went, self._told_until))
         self._went = None
         self.listening = True
 
@@ -63,24 +72,42 @@ class Evidence:
 
     def open_gap(self, since: datetime) -> None:
         """The stream may have lost something from this moment on."""
+        self._gaps += 1
         self.gap_since = since if self.gap_since is None else min(since, self.gap_since)
 
     def look_back(self, now: datetime) -> datetime:
-        """From which moment on REST must be asked now, so that nothing that matters is missing."""
-        self._asked_for = self.gap_since
+        """From which moment on REST must be asked now, so that nothing that matters is missing.
+
+        What it told once is not asked for again, but for what may have been booked late: a page has 100 entries only.
+        """
+        self._asked = now, self._gaps
+        if self._cut_at is not None:
+            return self._cut_at
         since = now - self.horizon
+        if self._told_until is not None:
+            since = max(since, self._told_until - self.horizon / 3)
         return since if self.gap_since is None else min(since, self.gap_since - OVERLAP)
 
     def looked_up(self, found: Activities) -> int:
         """Take over what REST told; returns how many executions the connected stream should have told and did not.
 
-        A gap that opened after REST was asked stays open.
+        A list that was cut short leaves a gap, and the next look-up goes on where it ended. A gap that opened after
+        REST was asked stays open, and so does one while there is no room for what it told.
         """
+        (asked_at, gaps), counts = self._asked, self.listening and self.gap_since is None
+        in_time = gaps == self._gaps
         new = self.add(execution for entry in found.entries for execution in executions_of(entry))
-        missed = new if self.listening and self.gap_since is None else 0
-        if found.complete and self.gap_since == self._asked_for:
-            self.gap_since = None
-        return missed
+        if found.complete:
+            self._cut_at, self._told_until = None, asked_at
+            if in_time and len(self._waiting) < WAITING_MAX:
+                self.gap_since = None
+        else:
+            told = [entry.at for entry in found.entries if entry.at is not None]
+            # REST tells what is later than the moment asked for, and there may be more of that very moment.
+            self._cut_at = max(told) - GRAIN if told else self._cut_at
+            if since := self._cut_at or asked_at:
+                self.open_gap(since)
+        return new if counts else 0
 
     async def load(self, now: datetime) -> None:
         """Take back what an earlier process left in the ledger."""
@@ -136,15 +163,16 @@ class Evidence:
         """Hand on to the ledger what waits, many at a time; what it cannot take now waits on."""
         while True:
             await self._added.wait()
-            await asyncio.sleep(WRITE_EVERY_S)
-            self._added.clear()
-            batch: Sequence[Execution] = tuple(self._waiting.values())
+            if len(self._waiting) < WRITE_MAX:
+                await asyncio.sleep(WRITE_EVERY_S)
+            batch = tuple(islice(self._waiting.values(), WRITE_MAX))
             try:
                 await self._ledger.keep(self._account, batch)
             except LedgerUnavailable:
                 await asyncio.sleep(RETRY_S)
-                self._added.set()
                 continue
             for execution in batch:
                 if self._waiting.get(key(execution)) is execution:
                     del self._waiting[key(execution)]
+            if not self._waiting:
+                self._added.clear()

@@ -157,7 +157,14 @@ class Reconciler:
             record = Record(self._failed(header, began_s, error))
         run = await self._record(record, began_s)
         unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
-        self._memory = replace(self._memory, last=run, failures=self._memory.failures + 1 if unproven_yet else 0)
+        corrected = {correction.instrument for correction in run.corrections}
+        self._memory = replace(
+            self._memory,
+            # What was seen before a correction tells nothing of what differs after it.
+            sightings={i: seen for i, seen in self._memory.sightings.items() if i not in corrected},
+            last=run,
+            failures=self._memory.failures + 1 if unproven_yet else 0,
+        )
         return run
 
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:

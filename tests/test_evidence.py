@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -75,8 +76,61 @@ async def test_more_than_fits_is_a_gap_that_rest_closes(monkeypatch: pytest.Monk
     assert evidence.look_back(NOW) == NOW - timedelta(seconds=110)
     evidence.looked_up(Activities((), complete=False))
     assert evidence.gap_since is not None
+    evidence.look_back(NOW)
     evidence.looked_up(Activities(()))
     assert evidence.gap_since is None
+
+
+async def test_a_list_that_was_cut_short_is_read_on_from_there() -> None:
+    """However long a gap's list is, each look-up tells more of it; until its end is read the gap stays."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence.came(NOW - timedelta(hours=1))
+    assert evidence.look_back(NOW) == NOW - timedelta(hours=1, seconds=60)
+    for minute in (10, 20, 30):
+        at = NOW - timedelta(minutes=60 - minute)
+        evidence.looked_up(Activities((replace(activity(minute), at=at),), complete=False))
+        assert at - timedelta(seconds=1) < evidence.look_back(NOW) < at
+        assert evidence.gap_since == NOW - timedelta(hours=1)
+    evidence.looked_up(Activities((activity(40),)))
+    assert evidence.gap_since is None
+    assert {e.cum_quantity for e in evidence._waiting.values()} == {10, 20, 30, 40}
+
+
+async def test_what_rest_has_told_is_not_asked_for_again() -> None:
+    """The next look-up begins where the last one did not see late bookings yet, and one that was cut is a gap."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0)
+    assert evidence.look_back(NOW) == NOW - timedelta(seconds=90)
+    evidence.looked_up(Activities(()))
+    later = NOW + timedelta(seconds=10)
+    assert evidence.look_back(later) == NOW - timedelta(seconds=30)
+    evidence.looked_up(Activities((activity(1),), complete=False))
+    assert evidence.gap_since is not None
+    evidence.look_back(later)
+    evidence.looked_up(Activities(()))
+    assert evidence.gap_since is None
+
+
+async def test_an_outage_is_asked_for_from_where_rest_has_told() -> None:
+    """Look-ups while the stream is away are not made again when it is back."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0)
+    evidence.went(NOW - timedelta(hours=2))
+    evidence.look_back(NOW - timedelta(minutes=1))
+    evidence.looked_up(Activities(()))
+    evidence.came(NOW)
+    assert evidence.gap_since == NOW - timedelta(minutes=1)
+
+
+async def test_a_backlog_is_written_in_portions() -> None:
+    """After a lock of the ledger what waited is handed on in groups, one right after the other."""
+    ledger = FakeLedger()
+    evidence = Evidence("default", ledger, horizon_s=100.0)
+    evidence.add(execution(number) for number in range(3 * module.WRITE_MAX))
+    writing = asyncio.create_task(evidence.write())
+    await asyncio.sleep(module.WRITE_EVERY_S / 2)
+    assert len(ledger.kept) >= 2 * module.WRITE_MAX
+    await asyncio.sleep(module.WRITE_EVERY_S)
+    assert (len(ledger.kept), evidence.waiting) == (3 * module.WRITE_MAX, 0)
+    writing.cancel()
 
 
 async def test_a_gap_reaches_back_to_when_the_stream_left() -> None:

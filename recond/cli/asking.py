@@ -113,13 +113,21 @@ def find_daemon(config: Path | None, url: str | None, environ: Mapping[str, str]
     except OSError:
         token = environ.get("RECOND_TOKEN", "").strip()
     if url:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not _is_url(url):
             raise Misconfigured(f"{url} is no URL", hint="It looks like http://127.0.0.1:5000.")
         return url, token or None
     listen = _listen(config or (Path(environ["RECOND_CONFIG"]) if environ.get("RECOND_CONFIG") else None))
     host, _, port = listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://{host}:{port}", token or None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half a bracket, or a port that is none
+        return False
 
 
 def _listen(named: Path | None) -> str:

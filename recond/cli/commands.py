@@ -115,7 +115,7 @@ def simulate(listen: str, scenario: str) -> None:
     from recond.simulator import SCENARIOS, serve
 
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter("expected HOST:PORT, such as 127.0.0.1:5001", param_hint="--listen")
     if scenario not in SCENARIOS:
         raise click.BadParameter(f"expected one of {', '.join(SCENARIOS)}", param_hint="--scenario")

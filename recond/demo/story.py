@@ -284,7 +284,8 @@ def _shown(value: object) -> str:
 
 
 def _after(run: Json, at: datetime) -> str:
-    return f"{(moment(run['timestamp']) - at).total_seconds():.1f} s"
+    after_s = (moment(run["timestamp"]) - at).total_seconds()
+    return f"{max(0.0, after_s):.1f} s"  # a pass may end while the mark is being taken
 
 
 def _done(correction: Json) -> str:

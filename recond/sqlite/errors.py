@@ -52,3 +52,15 @@ def port_errors(path: Path) -> Iterator[None]:
         if code in _CORRUPT:
             raise LedgerCorrupt(message, hint=_CORRUPT[code]) from error
         raise
+
+
+@contextmanager
+def own_tables() -> Iterator[None]:
+    """Raise as `LedgerCorrupt` that a table which only recond writes holds what recond cannot have written."""
+    try:
+        yield
+    except (ValueError, ArithmeticError) as error:
+        raise LedgerCorrupt(
+            f"another program wrote into the ledger's own tables: {error}",
+            hint="programs beside recond may write `positions` only: stop that one, and restore the ledger",
+        ) from error

@@ -12,10 +12,13 @@ from datetime import datetime
 import aiosqlite
 
 from recond.core.model import Execution
-from recond.sqlite.connection import fetch, insert
+from recond.sqlite.connection import Value, fetch, insert, write
+from recond.sqlite.errors import own_tables
 from recond.sqlite.text import decimal_text, money_text, parse_decimal, parse_money, parse_time, time_text
 
 _COLUMNS = "account, execution_id, order_id, cum_qty, symbol, strategy_id, quantity, price, position_qty, at"
+_AT_ONCE = 200
+"""Rows in a statement, when there are many: at each one its thread and the event loop's wait for each other."""
 _FILL_IN = """
 ON CONFLICT (account, order_id, symbol, coalesce(cum_qty, execution_id, '')) DO UPDATE SET
     execution_id = coalesce(execution_id, excluded.execution_id),
@@ -27,28 +30,35 @@ ON CONFLICT (account, order_id, symbol, coalesce(cum_qty, execution_id, '')) DO 
 
 async def keep(connection: aiosqlite.Connection, account: str, executions: Sequence[Execution]) -> None:
     """All of `Ledger.keep`, within the transaction that is open."""
-    rows = (
-        (
-            account,
-            e.execution_id,
-            e.order_id,
-            None if e.cum_quantity is None else _same_text(decimal_text(e.cum_quantity)),
-            e.symbol,
-            e.strategy_id,
-            decimal_text(e.quantity),
-            money_text(e.price),
-            money_text(e.position_quantity),
-            time_text(e.at),
-        )
-        for e in executions
+    whole = len(executions) - len(executions) % _AT_ONCE
+    groups = (executions[start : start + _AT_ONCE] for start in range(0, whole, _AT_ONCE))
+    row = f"({', '.join('?' for _ in _COLUMNS.split(','))})"
+    many = f"INSERT INTO executions ({_COLUMNS}) VALUES {', '.join([row] * _AT_ONCE)} {_FILL_IN}"  # noqa: S608 - constant
+    await write(connection, many, ([value for e in group for value in _row(account, e)] for group in groups))
+    await insert(connection, "executions", _COLUMNS, (_row(account, e) for e in executions[whole:]), _FILL_IN)
+
+
+def _row(account: str, execution: Execution) -> tuple[Value, ...]:
+    cum_quantity = execution.cum_quantity
+    return (
+        account,
+        execution.execution_id,
+        execution.order_id,
+        None if cum_quantity is None else _same_text(decimal_text(cum_quantity)),
+        execution.symbol,
+        execution.strategy_id,
+        decimal_text(execution.quantity),
+        money_text(execution.price),
+        money_text(execution.position_quantity),
+        time_text(execution.at),
     )
-    await insert(connection, "executions", _COLUMNS, rows, _FILL_IN)
 
 
 async def executions(connection: aiosqlite.Connection, account: str, since: datetime) -> tuple[Execution, ...]:
     """All of `Ledger.executions`, within the transaction that is open."""
     sql = f"SELECT {_COLUMNS} FROM executions WHERE account = ? AND at >= ?"  # noqa: S608 - constant columns
-    return tuple(await fetch(connection, sql, (account, time_text(since)), _execution))
+    with own_tables():
+        return tuple(await fetch(connection, sql, (account, time_text(since)), _execution))
 
 
 def _execution(

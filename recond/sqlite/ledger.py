@@ -7,7 +7,6 @@ May not decide anything about positions; whoever else writes is kept in order by
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -99,11 +98,11 @@ class SqliteLedger:
             self._files = self._found()
 
     def _found(self) -> tuple[object, ...]:
-        """Which files are at the ledger's path now; None for one that is not there."""
+        """Which files are at the ledger's path now, its lock too; None for one that is not there."""
         files: list[object] = []
-        for suffix in ("", "-wal", "-shm") if self._journal == "wal" else ("",):
+        for suffix in ("", ".lock", "-wal", "-shm") if self._journal == "wal" else ("", ".lock"):
             try:
-                found = os.stat(f"{self._path}{suffix}")
+                found = self._path.with_name(f"{self._path.name}{suffix}").stat()
             except OSError:
                 files.append(None)
             else:
@@ -111,11 +110,11 @@ class SqliteLedger:
         return tuple(files)
 
     def _check_place(self) -> None:
-        """Raise `LedgerUnavailable` unless they are those that were opened: bots open what is at the path now."""
+        """Raise `LedgerUnavailable` unless they are those that were opened: others open what is at the path now."""
         if self._found() != self._files:
             raise LedgerUnavailable(
-                f"the ledger {self._path} is not the file any more that recond has open: it was moved or replaced",
-                hint="put it back with its -wal and -shm, or stop the bots, put the right ledger there, restart recond",
+                f"the ledger {self._path} is not what recond has open: it, its -wal, -shm or .lock was moved or replaced",
+                hint="put all of them back, or stop the bots, put the right ledger there and restart recond",
             )
 
     async def _set_journal(self, connection: aiosqlite.Connection) -> None:

@@ -1,13 +1,12 @@
 """The ledger's side of one account as values.
 
 Owns the statements that read what a pass needs, and what counts as unreadable.
-May not write, or raise because of what another program wrote into a row.
+May not write, or raise because of what another program wrote into a row of `positions`.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 import aiosqlite
 
@@ -25,6 +24,7 @@ from recond.core.model import (
 )
 from recond.core.symbols import canonical_symbol
 from recond.sqlite.connection import fetch
+from recond.sqlite.errors import own_tables
 from recond.sqlite.text import parse_decimal, parse_money, parse_time, parse_time_or_null
 
 _CANONICAL = re.compile(r"[!-.0-`{-~]+", re.ASCII)  # printable, neither blank nor "/" nor a small letter
@@ -40,27 +40,29 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         (account,),
         _row,
     )
-    conflicts = await fetch(
-        connection,
-        "SELECT id, symbol, asset_class, kind, cause, broker_quantity, ledger_quantity, resolution, opened_at,"
-        " last_seen_at, sightings, explanation, broker_value, ledger_value, resolved_at, resolved_by, note"
-        " FROM conflicts WHERE account = ? AND resolved_at IS NULL ORDER BY id",
-        (account,),
-        _conflict,
-    )
-    holds = await fetch(
-        connection,
-        "SELECT id, symbol, asset_class, reason, broker_quantity, ledger_quantity, opened_at"
-        " FROM holds WHERE account = ? AND ended_at IS NULL ORDER BY id",
-        (account,),
-        _hold,
-    )
-    baselines = await fetch(
-        connection,
-        "SELECT symbol, asset_class, broker_quantity, ledger_quantity, cost_basis, at FROM baselines WHERE account = ?",
-        (account,),
-        _baseline,
-    )
+    with own_tables():
+        conflicts = await fetch(
+            connection,
+            "SELECT id, symbol, asset_class, kind, cause, broker_quantity, ledger_quantity, resolution, opened_at,"
+            " last_seen_at, sightings, explanation, broker_value, ledger_value, resolved_at, resolved_by, note"
+            " FROM conflicts WHERE account = ? AND resolved_at IS NULL ORDER BY id",
+            (account,),
+            _conflict,
+        )
+        holds = await fetch(
+            connection,
+            "SELECT id, symbol, asset_class, reason, broker_quantity, ledger_quantity, opened_at"
+            " FROM holds WHERE account = ? AND ended_at IS NULL ORDER BY id",
+            (account,),
+            _hold,
+        )
+        baselines = await fetch(
+            connection,
+            "SELECT symbol, asset_class, broker_quantity, ledger_quantity, cost_basis, at FROM baselines"
+            " WHERE account = ?",
+            (account,),
+            _baseline,
+        )
     facts = await fetch(
         connection, "SELECT adopted_at, equity FROM accounts WHERE name = ?", (account,), lambda *row: row
     )
@@ -170,8 +172,8 @@ def _baseline(
 ) -> Baseline:
     return Baseline(
         Instrument(asset_class, symbol),
-        Decimal(broker_quantity),
-        Decimal(ledger_quantity),
-        None if cost_basis is None else Decimal(cost_basis),
+        parse_decimal(broker_quantity),
+        parse_decimal(ledger_quantity),
+        parse_money(cost_basis),
         parse_time(at),
     )

@@ -27,8 +27,8 @@ from recond.web.site import Site
 
 GRACE_S = 1
 PATIENCE_S = 10.0
-CONNECTIONS_MAX = 500
-_BACKLOG = 512
+CONNECTIONS_MAX = 400
+_BACKLOG = 100  # as many are accepted in one turn of the loop, and it takes four turns to cut those that are too many
 _EVERYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - compared, not bound
 
 
@@ -85,6 +85,7 @@ class WebServer:
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                backlog=_BACKLOG,
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,

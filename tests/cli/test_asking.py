@@ -26,8 +26,9 @@ def test_a_url_is_taken_before_any_file(tmp_path: Path) -> None:
     """With a URL no file is read; a token from the environment goes with it."""
     given = find_daemon(tmp_path / "missing.toml", "https://recond.lan", {"RECOND_TOKEN": " t "})
     assert given == ("https://recond.lan", "t")
-    with pytest.raises(Misconfigured):
-        find_daemon(None, "recond.lan:5000", {})
+    for wrong in ("recond.lan:5000", "http://[::1", "http://", "http://recond.lan:port", "http://recond.lan:99999"):
+        with pytest.raises(Misconfigured):
+            find_daemon(None, wrong, {})
 
 
 @pytest.mark.parametrize("written", ["[http", "[http]\nlisten = 5", '[http]\nlisten = "here"', "http = 1", b"\xff"])

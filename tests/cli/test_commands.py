@@ -278,5 +278,5 @@ async def test_simulate_says_how_to_use_it(tmp_path: Path) -> None:
         process.send_signal(2)
         _, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
-    for arguments in (("--listen", "nowhere"), ("--scenario", "none such")):
+    for arguments in (("--listen", "nowhere"), ("--listen", "127.0.0.1:99999"), ("--scenario", "none such")):
         assert (await recond("simulate", *arguments, folder=tmp_path)).code == 2

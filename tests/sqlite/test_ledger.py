@@ -234,13 +234,13 @@ async def test_a_locked_ledger_is_unavailable_and_works_again(ledger: SqliteLedg
     assert (await ledger.record(record)).recorded
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("suffix", ["", ".lock", "-wal", "-shm"])
 async def test_a_ledger_that_is_not_at_its_path_any_more_is_unavailable(path: Path, suffix: str) -> None:
-    """Bots would write to another file than recond reads: no pass succeeds, every account is told of it, both ways."""
+    """Bots would write to another file, a second recond start: no pass succeeds, each account is told, both ways."""
     async with open_ledger(path) as ledger:
         reading = await ledger.read("main", None)
-        file, aside = Path(f"{path}{suffix}"), path.with_name("aside")
-        file.rename(aside)
+        file, aside = f"{path}{suffix}", f"{path}.aside"
+        shutil.move(file, aside)
         for replacement in (None, aside):
             if replacement is not None:
                 shutil.copy(replacement, file)
@@ -250,6 +250,6 @@ async def test_a_ledger_that_is_not_at_its_path_any_more_is_unavailable(path: Pa
                 await ledger.record(a_record(1, reading))
         assert "main" in await ledger.changed_accounts()
         assert await ledger.changed_accounts() == frozenset()
-        aside.rename(file)
+        shutil.move(aside, file)
         assert "main" in await ledger.changed_accounts()
         assert (await ledger.record(a_record(1, reading))).recorded

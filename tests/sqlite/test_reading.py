@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 
 import pytest
 
 from recond.core.model import LedgerRow
+from recond.ports import LedgerCorrupt
 from recond.sqlite.ledger import SqliteLedger
 
 
@@ -67,3 +69,37 @@ async def test_text_that_is_not_utf_8_is_no_obstacle(ledger: SqliteLedger, plain
     plain.execute("INSERT INTO positions (account, symbol, quantity) VALUES ('main', 'AAPL', 3)")
     plain.execute("UPDATE positions SET entry_price = CAST(x'fc' AS TEXT), close_reason = CAST(x'fc' AS TEXT)")
     assert len((await ledger.read("main", None)).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("baselines", {"broker_quantity": "x", "ledger_quantity": "1", "at": "2026-01-02T03:04:05Z"}),
+        ("baselines", {"broker_quantity": "1", "ledger_quantity": "NaN", "at": "2026-01-02T03:04:05Z"}),
+        ("baselines", {"broker_quantity": "1", "ledger_quantity": "1", "at": "yesterday"}),
+        (
+            "holds",
+            {"reason": "", "broker_quantity": "1e5", "ledger_quantity": "1", "opened_at": "2026-01-02T03:04:05Z"},
+        ),
+    ],
+)
+async def test_what_recond_did_not_write_into_its_own_tables_ends_it_with_a_reason(
+    ledger: SqliteLedger, plain: sqlite3.Connection, table: str, values: dict[str, str]
+) -> None:
+    """A program that writes into what is recond's alone is named as the cause, where a traceback would not."""
+    row = {"account": "main", "symbol": "AAPL", "asset_class": "us_equity"} | values
+    plain.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    with pytest.raises(LedgerCorrupt, match="another program wrote into the ledger's own tables"):
+        await ledger.read("main", None)
+
+
+async def test_executions_that_recond_did_not_write_end_it_with_a_reason(
+    ledger: SqliteLedger, plain: sqlite3.Connection
+) -> None:
+    """The same holds for the evidence, which is read at the start."""
+    plain.execute(
+        "INSERT INTO executions (account, order_id, symbol, quantity, at)"
+        " VALUES ('main', 'o', 'AAPL', 'ten', '2026-01-02T03:04:05Z')"
+    )
+    with pytest.raises(LedgerCorrupt, match="not a quantity: 'ten'"):
+        await ledger.executions("main", datetime(2026, 1, 1, tzinfo=UTC))

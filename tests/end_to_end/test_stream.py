@@ -1,0 +1,165 @@
+"""The account's stream as the real daemon lives with it: noticed at once, taken, refused, silent, back again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alpaca.trading.stream import TradingStream
+
+from recond.simulator import Simulator
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.process import PATIENCE_S, Daemon, Setting, book, held, until
+
+SILENCE_MAX_S = 30.0
+
+
+@dataclass(frozen=True)
+class Streaming(Setting):
+    """A configuration whose accounts have their stream on."""
+
+    def write(self) -> Path:
+        """The configuration as a file."""
+        assert self.simulator is not None
+        config = super().write()
+        config.write_text(
+            config.read_text().replace("stream = false", f'stream = true\nstream_url = "{self.simulator.stream_url}"')
+        )
+        return config
+
+
+async def account(daemon: Daemon) -> dict[str, Any]:
+    """What the status says of the one account."""
+    [one] = (await daemon.get("/api/positions/reconciliation-status"))["accounts"]
+    return dict(one)
+
+
+async def eventually(
+    condition: Callable[[dict[str, Any]], object], daemon: Daemon, within_s: float = PATIENCE_S
+) -> dict[str, Any]:
+    """Wait until the account's status is so, and return it."""
+    deadline_s = time.monotonic() + within_s
+    while not condition(seen := await account(daemon)):
+        assert time.monotonic() < deadline_s, seen
+        await asyncio.sleep(0.02)
+    return seen
+
+
+async def settled(daemon: Daemon) -> None:
+    """Wait until the stream is connected and both sides agree."""
+    await eventually(lambda seen: seen["stream"] == "connected" and seen["gate"]["state"] == "clear", daemon)
+    assert (await daemon.reconcile())["pending"] == []
+
+
+@asynccontextmanager
+async def platform_stream(simulator: Simulator) -> AsyncIterator[None]:
+    """Alpaca's own client, as a platform has it, which holds the account's one connection."""
+
+    async def handle(_update: object) -> None:
+        pass
+
+    stream = TradingStream(simulator.key, simulator.secret, paper=True, url_override=simulator.stream_url)
+    stream.subscribe_trade_updates(handle)  # type: ignore[arg-type]
+    running = asyncio.create_task(stream._run_forever())
+    try:
+        await until(simulator.stream_connected)
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await stream.close()
+
+
+async def test_a_trade_from_elsewhere_is_noticed_at_once(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """The stream makes recond look within two seconds of a trade, though the interval is an hour, and then judge it."""
+    daemon = await start(Streaming(tmp_path, simulator, daemon={"settle": "2s"}))
+    await settled(daemon)
+
+    simulator.do("trade", symbol="AAPL", side="buy", qty=3)
+    seen = await eventually(lambda seen: seen["pending"], daemon, 2.0)
+
+    assert [pending["symbol"] for pending in seen["pending"]] == ["AAPL"]
+    await until(lambda: book(daemon.ledger) == held(simulator))
+    assert {run["trigger"].split("+")[0] for run in daemon.runs()} <= {"start", "http", "reconnect", "stream", "recheck"}
+
+
+async def test_a_taken_slot_leaves_rest(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """While the platform's own stream has the one connection the status says so, and drifts are still found."""
+    async with platform_stream(simulator):
+        daemon = await start(Streaming(tmp_path, simulator, daemon={"interval": "1s"}))
+        await eventually(lambda seen: seen["stream"].startswith("busy: "), daemon)
+        await until(lambda: book(daemon.ledger) == held(simulator))
+
+        simulator.do("trade", symbol="AAPL", side="buy", qty=3)
+        await until(lambda: book(daemon.ledger) == held(simulator))
+
+        assert simulator.stream_connected()
+        assert (await account(daemon))["stream"].startswith("busy: ")
+        assert 'recond_stream_connected{account="default"} 0.0' in await daemon.metrics()
+
+
+async def test_refused_keys_are_reported_once(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """A stream that refuses the keys is reported once, with a hint, and the passes go on."""
+    simulator.fault("stream", "unauthorized")
+    daemon = await start(Streaming(tmp_path, simulator))
+    await eventually(lambda seen: seen["stream"].startswith("refused: "), daemon)
+    for _ in range(3):
+        assert (await daemon.reconcile())["error"] is None
+
+    [line] = [line for line in daemon.lines() if "stream refused" in line["event"]]
+    assert line["hint"]
+    assert simulator.secret not in daemon.text
+
+
+async def test_silence_is_noticed_and_the_gap_closed(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """A socket on which nothing comes any more is reported within 30 s; what happened meanwhile is found and stored.
+
+    From the loss until REST has told what the stream may have lost, the gate is unknown and says why.
+    """
+    daemon = await start(Streaming(tmp_path, simulator))
+    await settled(daemon)
+    simulator.fault("stream", "half_open", count=1)
+    simulator.fault("activities", "delay", seconds=1.0)
+    began_s = time.monotonic()
+    order = simulator.do("trade", symbol="AAPL", side="buy", qty=3)["order"]
+
+    lost = await eventually(lambda seen: seen["stream"] != "connected", daemon, SILENCE_MAX_S)
+
+    assert time.monotonic() - began_s < SILENCE_MAX_S
+    assert "ping timeout" in lost["stream"]
+    assert "evidence_gap" in [reason["code"] for reason in lost["gate"]["reasons"]]
+    await until(lambda: book(daemon.ledger) == held(simulator))
+    await settled(daemon)
+    metrics = await daemon.metrics()
+    assert 'recond_stream_reconnects_total{account="default"} 1.0' in metrics
+    assert 'recond_missed_events_total{account="default"} 0.0' in metrics, "nobody listened, so nothing was missed"
+    await until(lambda: order["id"] in stored(daemon))
+
+
+def stored(daemon: Daemon) -> list[str]:
+    """The orders of the executions in the ledger."""
+    from tests.end_to_end.process import bot
+
+    with bot(daemon.ledger) as platform:
+        return [order for (order,) in platform.execute("SELECT order_id FROM executions")]
+
+
+async def test_a_connection_that_ends_is_made_again(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """Cut off again and again, recond is back each time, and a trade in the gap is found without anybody asking."""
+    daemon = await start(Streaming(tmp_path, simulator))
+    await settled(daemon)
+    for kind in ("cut", "close", "error"):
+        simulator.fault("stream", kind)
+        simulator.do("trade", symbol="AAPL", side="buy", qty=1)
+        await until(lambda: not simulator.stream_connected())
+        simulator.do("trade", symbol="MSFT", side="buy", qty=1)
+        await until(lambda: book(daemon.ledger) == held(simulator))
+        await settled(daemon)
+
+
+Starts = Callable[[Setting], Awaitable[Daemon]]
