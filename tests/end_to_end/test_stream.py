@@ -4,56 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alpaca.trading.stream import TradingStream
 
 from recond.simulator import Simulator
 from tests.end_to_end.conftest import Start
-from tests.end_to_end.process import PATIENCE_S, Daemon, Setting, book, held, until
+from tests.end_to_end.process import book, held, until
+from tests.end_to_end.streaming import Streaming, account, eventually, executions, settled
 
 SILENCE_MAX_S = 30.0
-
-
-@dataclass(frozen=True)
-class Streaming(Setting):
-    """A configuration whose accounts have their stream on."""
-
-    def write(self) -> Path:
-        """The configuration as a file."""
-        assert self.simulator is not None
-        config = super().write()
-        config.write_text(
-            config.read_text().replace("stream = false", f'stream = true\nstream_url = "{self.simulator.stream_url}"')
-        )
-        return config
-
-
-async def account(daemon: Daemon) -> dict[str, Any]:
-    """What the status says of the one account."""
-    [one] = (await daemon.get("/api/positions/reconciliation-status"))["accounts"]
-    return dict(one)
-
-
-async def eventually(
-    condition: Callable[[dict[str, Any]], object], daemon: Daemon, within_s: float = PATIENCE_S
-) -> dict[str, Any]:
-    """Wait until the account's status is so, and return it."""
-    deadline_s = time.monotonic() + within_s
-    while not condition(seen := await account(daemon)):
-        assert time.monotonic() < deadline_s, seen
-        await asyncio.sleep(0.02)
-    return seen
-
-
-async def settled(daemon: Daemon) -> None:
-    """Wait until the stream is connected and both sides agree."""
-    await eventually(lambda seen: seen["stream"] == "connected" and seen["gate"]["state"] == "clear", daemon)
-    assert (await daemon.reconcile())["pending"] == []
 
 
 @asynccontextmanager
@@ -85,7 +47,13 @@ async def test_a_trade_from_elsewhere_is_noticed_at_once(simulator: Simulator, s
 
     assert [pending["symbol"] for pending in seen["pending"]] == ["AAPL"]
     await until(lambda: book(daemon.ledger) == held(simulator))
-    assert {run["trigger"].split("+")[0] for run in daemon.runs()} <= {"start", "http", "reconnect", "stream", "recheck"}
+    assert {run["trigger"].split("+")[0] for run in daemon.runs()} <= {
+        "start",
+        "http",
+        "reconnect",
+        "stream",
+        "recheck",
+    }
 
 
 async def test_a_taken_slot_leaves_rest(simulator: Simulator, start: Start, tmp_path: Path) -> None:
@@ -138,15 +106,7 @@ async def test_silence_is_noticed_and_the_gap_closed(simulator: Simulator, start
     metrics = await daemon.metrics()
     assert 'recond_stream_reconnects_total{account="default"} 1.0' in metrics
     assert 'recond_missed_events_total{account="default"} 0.0' in metrics, "nobody listened, so nothing was missed"
-    await until(lambda: order["id"] in stored(daemon))
-
-
-def stored(daemon: Daemon) -> list[str]:
-    """The orders of the executions in the ledger."""
-    from tests.end_to_end.process import bot
-
-    with bot(daemon.ledger) as platform:
-        return [order for (order,) in platform.execute("SELECT order_id FROM executions")]
+    await until(lambda: order["id"] in executions(daemon))
 
 
 async def test_a_connection_that_ends_is_made_again(simulator: Simulator, start: Start, tmp_path: Path) -> None:
@@ -160,6 +120,3 @@ async def test_a_connection_that_ends_is_made_again(simulator: Simulator, start:
         simulator.do("trade", symbol="MSFT", side="buy", qty=1)
         await until(lambda: book(daemon.ledger) == held(simulator))
         await settled(daemon)
-
-
-Starts = Callable[[Setting], Awaitable[Daemon]]

@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{tell(verdict)}\n")
     found = sorted(seconds for verdict in verdicts for seconds in verdict.found)
     false, missed = sum(len(v.false) for v in verdicts), sum(len(v.missed) for v in verdicts)
+    runs, drifts = sum(v.runs for v in verdicts), sum(v.drifts for v in verdicts)
     sys.stdout.write(
-        f"{len(verdicts)} seeds, {sum(v.runs for v in verdicts)} passes, {sum(v.drifts for v in verdicts)} true drifts: "
+        f"{len(verdicts)} seeds, {runs} passes, {drifts} true drifts: "
         f"{false} false alarms, {missed} missed; from rest to verdict at most {found[-1] if found else 0:.1f} s\n"
     )
     return 0 if all(verdict.good for verdict in verdicts) else 1

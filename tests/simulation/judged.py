@@ -30,13 +30,17 @@ SETTLE_S, INTERVAL_S, SLACK_S, PASS_S = 15.0, 60.0, 10.0, 2.5
 
 @dataclass
 class Verdict:
-    """What was wrong with the daemon in one seed; `found` are the seconds from rest to verdict of each drift."""
+    """What was wrong with the daemon in one seed; `found` are the seconds from rest to verdict of each
+    drift, `seen` those from a drift to its being called certain while it moves, `overdue` tells that one was too long.
+    """
 
     seed: int
     mode: str
     false: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
+    seen: list[float] = field(default_factory=list)
+    overdue: bool = False
     drifts: int = 0
     runs: int = 0
     trace: int = 0
@@ -119,7 +123,11 @@ async def _play(verdict: Verdict, setting: Setting) -> None:
             task.result()
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    known = evidence.motions(world.truth, EPOCH + timedelta(seconds=World.now_s()), World.now_s())
     watch.end({symbol: quantity for symbol, quantity in ledger.sums().items() if quantity})
+    stored = {(execution.symbol, execution.order_id) for execution in ledger.kept}
+    if sum(map(len, known.values())) > len(world.fills) or len(ledger.kept) > 2 * len(stored):
+        verdict.false.append(f"{len(world.fills)} fills happened, {len(ledger.kept)} were written")
 
 
 def _life(setting: Setting) -> Callable[[World], None]:
@@ -176,6 +184,8 @@ class _Watch:
                 self._false(now_s, f"{pending.instrument.symbol} called drifting in motion: {pending.why}")
             elif pending.in_motion and drift is not None and drift.seen_s is None:
                 drift.seen_s = now_s
+                self._verdict.seen.append(now_s - drift.at_s)
+            self._verdict.overdue |= pending.overdue
         for outcome in run.outcomes:
             symbol = outcome.drift.instrument.symbol
             drift = world.outstanding(symbol)

@@ -146,6 +146,15 @@ class World:
         self.drifts.append(Drift(symbol, kind, size, self.now_s()))
         self.trace.append(("drift", round(self.now_s(), 6), symbol, kind, str(size)))
 
+    def lose(self, symbol: str, quantity: Decimal) -> None:
+        """An execution that the platform never books."""
+        self.trade(symbol, quantity, booked=False)
+        self.drifts.append(Drift(symbol, "lost booking", quantity, self.now_s()))
+
+    def say(self, event: str) -> None:
+        """An event of the stream that moves nothing."""
+        self._send(StreamEvent(event))
+
     def outstanding(self, symbol: str) -> Drift | None:
         return next((d for d in self.drifts if d.symbol == symbol and d.found_s is None), None)
 
@@ -238,12 +247,20 @@ class SimulatedBroker:
         return Activities(
             tuple(
                 Activity(
-                    str(f.number), "FILL", "fill", f.symbol, abs(f.quantity), PRICE, EPOCH + timedelta(seconds=f.at_s),
-                    order_id=f"order-{f.number}", side="buy" if f.quantity > 0 else "sell", cum_quantity=abs(f.quantity),
+                    id=str(f.number),
+                    type="FILL",
+                    sub_type="fill",
+                    symbol=f.symbol,
+                    quantity=abs(f.quantity),
+                    price=PRICE,
+                    at=EPOCH + timedelta(seconds=f.at_s),
+                    order_id=f"order-{f.number}",
+                    side="buy" if f.quantity > 0 else "sell",
+                    cum_quantity=abs(f.quantity),
                 )
                 for f in recent
             )
-        )  # fmt: skip
+        )
 
     def usage(self) -> Usage:
         return Usage(sent=self.sent)
