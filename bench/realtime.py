@@ -1,6 +1,6 @@
 """What recond sees, and when, of an account that is traded all the time, in real time.
 
-    python bench/realtime.py [--minutes 5] [--fills 20] [--symbols 100] [--lag 0] [--no-stream]
+    python bench/realtime.py [--minutes 5] [--fills 20] [--symbols 100] [--lag 0] [--no-stream] [--requests 60]
     python bench/realtime.py --half-open 50
 
 A simulated Alpaca in a process of its own, `recond run` as its operator starts it with the default times (but for an
@@ -49,6 +49,7 @@ import aiohttp
 import recond
 from recond.simulator import Simulator, wide
 
+REQUESTS = 60
 SETTLE_S, CONFIRM_AFTER_S, INTERVAL_S, SLACK_S = 15.0, 2.0, 60.0, 2.0
 LATE_MAX_S = 10.0
 DRIFTS = 20
@@ -93,7 +94,7 @@ class Broker:
 @contextmanager
 def child(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A child process that does not outlive this one."""
-    with subprocess.Popen((sys.executable, *command), text=True, **options) as process:  # noqa: S603 - this file, recond
+    with subprocess.Popen((sys.executable, *command), text=True, **options) as process:  # noqa: S603 - own
         try:
             yield process
         finally:
@@ -146,10 +147,13 @@ class Daemon:
 
 
 @asynccontextmanager
-async def daemon(folder: Path, alpaca: Broker, *, interval: str, stream: bool) -> AsyncIterator[Daemon]:
-    """Run recond with its defaults, but for the interval."""
+async def daemon(
+    folder: Path, alpaca: Broker, *, interval: str, stream: bool = True, requests: int = REQUESTS
+) -> AsyncIterator[Daemon]:
+    """Run recond with its defaults, but for what is given."""
     ledger, output = folder / "recond.db", folder / "recond.log"
     lines = ["[daemon]", f'interval = "{interval}"', 'log_format = "json"']
+    lines += ["[guards]", f"requests_per_minute = {requests}"]
     lines += ["[ledger]", f'path = "{ledger}"', "[http]", 'listen = "127.0.0.1:0"']
     for number, name in enumerate(alpaca.keys, 1):
         lines += ["[[accounts]]", f'name = "{name}"', f"user_id = {number}", f"stream = {str(stream).lower()}"]
@@ -327,7 +331,7 @@ async def constant_trading(asked: argparse.Namespace, folder: Path) -> list[str]
     bound_s = SETTLE_S + CONFIRM_AFTER_S + SLACK_S + asked.lag + (0 if stream else INTERVAL_S)
     async with (
         broker(1, asked.symbols + DRIFTS) as alpaca,
-        daemon(folder, alpaca, interval=f"{INTERVAL_S:.0f}s", stream=stream) as running,
+        daemon(folder, alpaca, interval=f"{INTERVAL_S:.0f}s", stream=stream, requests=asked.requests) as running,
     ):
         held = await alpaca.held("a0")
         agreeing = "SELECT 1 FROM runs WHERE synced = ?"
@@ -391,7 +395,8 @@ async def constant_trading(asked: argparse.Namespace, folder: Path) -> list[str]
         print(f"  {kind}: {' '.join(times)}")
     print(
         f"spent a minute: {passes / took_s * 60:.1f} passes, {spent / took_s * 60:.1f} requests (most in 60 s"
-        f" {seen.most_in_a_minute():.0f} of 60); recond used {cpu_s / took_s:.0%} of a core; missed events {missed:.0f}"
+        f" {seen.most_in_a_minute():.0f} of {asked.requests}); recond used {cpu_s / took_s:.0%} of a core;"
+        f" missed events {missed:.0f}"
     )
     if quantile(found_s, 0.95) > bound_s:
         faults.append(f"detection p95 is above {bound_s:g} s")
@@ -406,7 +411,7 @@ async def silences(asked: argparse.Namespace, folder: Path) -> list[str]:
     random = Random(asked.seed)  # noqa: S311 - repeatable, guards nothing
     async with (
         broker(asked.half_open, 3) as alpaca,
-        daemon(folder, alpaca, interval="1h", stream=True) as running,
+        daemon(folder, alpaca, interval="1h") as running,
     ):
         count = "SELECT count(*) FROM positions WHERE status = 'open'"
         await until(lambda: running.rows(count) == [(3 * asked.half_open,)], 120, "the adoption")
@@ -462,6 +467,7 @@ def main() -> int:
     parser.add_argument("--symbols", type=int, default=100)
     parser.add_argument("--lag", type=float, default=0, help="seconds that answers about positions are old, at most")
     parser.add_argument("--no-stream", action="store_true")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="recond's budget a minute")
     parser.add_argument("--half-open", type=int, default=0, metavar="STREAMS")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--simulate", type=int, nargs=2, help=argparse.SUPPRESS)

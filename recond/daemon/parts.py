@@ -38,8 +38,8 @@ from recond.web.server import WebServer
 Work = Callable[[], Coroutine[object, object, NoReturn]]
 
 JITTER = 0.1
-HORIZON_SETTLES, HORIZON_MIN_S = 3.0, 60.0
-"""How far back evidence is kept: a reading is judged after one `settle`, by what moved one before it."""
+HORIZON_SETTLES, HORIZON_MIN_S = 3.0, 15.0
+"""How far back evidence is kept: readings of two `settle` are judged, by what moved one `settle` before them."""
 
 
 @dataclass(frozen=True, slots=True)

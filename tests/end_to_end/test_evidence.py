@@ -17,7 +17,7 @@ def buy(simulator: Simulator) -> str:
 
 
 async def test_a_gap_is_filled_from_the_activities(simulator: Simulator, start: Start, tmp_path: Path) -> None:
-    """What happened while the stream was gone is in the ledger like everything else, though only REST has told of it."""
+    """What happened while the stream was gone is in the ledger like all else, though only REST has told of it."""
     daemon = await start(Streaming(tmp_path, simulator))
     await settled(daemon)
     told = buy(simulator)

@@ -59,7 +59,7 @@ class Setting:
     symbols: int = 6
     moving: int = 2
     rules: Rules = field(default_factory=lambda: rules(interval_s=INTERVAL_S))
-    evidence: Callable[[str, FakeLedger], Evidence] = lambda name, ledger: Evidence(name, ledger, horizon_s=105.0)
+    evidence: Callable[[str, FakeLedger], Evidence] = lambda name, ledger: Evidence(name, ledger, horizon_s=60.0)
     wall: Callable[[], datetime] = lambda: EPOCH + timedelta(seconds=World.now_s()) + timedelta(minutes=7)
     script: Callable[[World], object] | None = None
 
