@@ -43,6 +43,7 @@ class Evidence:
         self._known: dict[str, dict[Key, Execution]] = {}
         self._order: deque[Key] = deque()
         self._waiting: dict[Key, Execution] = {}
+        self._dropped: set[Key] = set()
         self._added = asyncio.Event()
         self.gap_since: datetime | None = None
         self.listening = False
@@ -104,7 +105,8 @@ class Evidence:
         else:
             told = [entry.at for entry in found.entries if entry.at is not None]
             # REST tells what is later than the moment asked for, and there may be more of that very moment.
-            self._cut_at = max(told) - GRAIN if told else self._cut_at
+            if told and asked_at is not None:
+                self._cut_at = min(max(told), asked_at) - GRAIN
             if since := self._cut_at or asked_at:
                 self.open_gap(since)
         return new if counts else 0
@@ -121,13 +123,15 @@ class Evidence:
             which = key(execution)
             before = self._known.get(execution.symbol, {}).get(which)
             known = execution if before is None else merged(before, execution)
-            if known == before:
+            if known == before and which not in self._dropped:
                 continue
             new += before is None
             self._learn(which, known)
             if len(self._waiting) < WAITING_MAX or which in self._waiting:
                 self._waiting[which] = known
+                self._dropped.discard(which)
             else:
+                self._dropped.add(which)
                 self.open_gap(known.at)
         if self._waiting:
             self._added.set()
@@ -154,6 +158,7 @@ class Evidence:
 
     def _forget_oldest(self) -> None:
         which = self._order.popleft()
+        self._dropped.discard(which)
         book = self._known[which[0]]
         del book[which]
         if not book:

@@ -81,6 +81,28 @@ async def test_more_than_fits_is_a_gap_that_rest_closes(monkeypatch: pytest.Monk
     assert evidence.gap_since is None
 
 
+async def test_what_waited_for_too_long_is_written_when_rest_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the ledger is locked only so much waits; the rest counts for verdicts, is a gap, and is stored by REST."""
+    monkeypatch.setattr(module, "WAITING_MAX", 10)
+    ledger = FakeLedger(fails=[LedgerUnavailable("locked", hint="wait")] * 2)
+    evidence = Evidence("default", ledger, horizon_s=100.0)
+    writing = asyncio.create_task(evidence.write())
+    evidence.add(execution(number) for number in range(1, 16))
+    assert len(evidence.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 15
+    told = Activities(tuple(activity(number) for number in range(1, 16)))
+    evidence.look_back(NOW)
+    evidence.looked_up(told)
+    assert evidence.gap_since == NOW, "there was no room for it yet"
+    await asyncio.sleep(10)
+    assert len(ledger.kept) == 10
+    evidence.look_back(NOW)
+    evidence.looked_up(told)
+    await asyncio.sleep(1)
+    assert sorted(e.cum_quantity or 0 for e in ledger.kept) == list(range(1, 16))
+    assert evidence.gap_since is None
+    writing.cancel()
+
+
 async def test_a_list_that_was_cut_short_is_read_on_from_there() -> None:
     """However long a gap's list is, each look-up tells more of it; until its end is read the gap stays."""
     evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
