@@ -113,7 +113,7 @@ class SqliteLedger:
         """Raise `LedgerUnavailable` unless they are those that were opened: others open what is at the path now."""
         if self._found() != self._files:
             raise LedgerUnavailable(
-                f"the ledger {self._path} is not the one that is open: it, its -wal, -shm or .lock was moved or replaced",
+                f"the ledger {self._path} is not the open one: it, its -wal, -shm or .lock was moved or replaced",
                 hint="put all of them back, or stop the bots, put the right ledger there and restart recond",
             )
 
