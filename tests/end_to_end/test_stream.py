@@ -26,7 +26,7 @@ async def platform_stream(simulator: Simulator) -> AsyncIterator[None]:
         pass
 
     stream = TradingStream(simulator.key, simulator.secret, paper=True, url_override=simulator.stream_url)
-    stream.subscribe_trade_updates(handle)  # type: ignore[arg-type]
+    stream.subscribe_trade_updates(handle)
     running = asyncio.create_task(stream._run_forever())
     try:
         await until(simulator.stream_connected)
