@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import NoReturn
 
 from recond.core.evidence import Key, executions_of, key, merged, motions
-from recond.core.judge import Motion
+from recond.core.judge import Moment, Motion, Timing, look_again
 from recond.core.model import Activities, Execution
 from recond.ports import Ledger, LedgerUnavailable
 
 WAITING_MAX = 100_000
 KNOWN_MAX = 100_000
+FLOOD = 200
 OVERLAP = timedelta(seconds=60)
 GRAIN = timedelta(milliseconds=1)
 WRITE_EVERY_S = 0.5
@@ -57,6 +59,11 @@ class Evidence:
     def waiting(self) -> int:
         """How many executions the ledger has not got yet."""
         return len(self._waiting)
+
+    @property
+    def flooded(self) -> bool:
+        """Whether so much moves that REST's list of it would have many pages."""
+        return len(self._order) > FLOOD
 
     def came(self, now: datetime) -> None:
         """The stream is connected, and may have lost what happened since it went and REST has not told since then."""
@@ -142,6 +149,24 @@ class Evidence:
         while self._order and self._at(self._order[0]) < broker_now - self.horizon:
             self._forget_oldest()
         return motions((e for symbol in symbols for e in self._known.get(symbol, {}).values()), broker_now, now_s)
+
+    def look_again_s(
+        self,
+        shown: Mapping[str, Decimal],
+        passed_over: Set[str],
+        moment: Moment,
+        timing: Timing,
+        broker_now: datetime,
+        now_s: float,
+    ) -> float:
+        """When the broker must be looked at again, since it may not have shown yet what moved: see `judge.look_again`.
+
+        `shown` are its quantities by symbol at the reading of this moment, `passed_over` the symbols that somebody else
+        looks after. In a flood it is soon, without asking which.
+        """
+        if self.flooded:
+            return moment.ended_s + timing.confirm_after_s
+        return look_again(shown, self.motions(self._known.keys() - passed_over, broker_now, now_s), moment, timing)
 
     def _learn(self, which: Key, execution: Execution) -> None:
         """Know an execution, or know more of it; the oldest of too many are forgotten, which is a gap."""

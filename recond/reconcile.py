@@ -59,12 +59,14 @@ class Rules:
 class Memory:
     """What one pass leaves for the next; a fresh process starts with an empty one, so nothing is believed early.
 
+    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
     `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
     left something unproven.
     """
 
     seq: int | None = None
     sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
+    again_s: float = inf
     account_state: AccountState | None = None
     account_read_s: float | None = None
     last: Run | None = None
@@ -201,7 +203,10 @@ class Reconciler:
         if self._evidence.gap_since is not None or certain or (_is_news(judgement, reading) and self._must_ask(budget)):
             missed = await self._look_up()
             judgement = await self._judge(comparison, reading, moment)
-        self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings)
+        shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
+        others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
+        again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
+        self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
         vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
         proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
         header = replace(
@@ -219,20 +224,23 @@ class Reconciler:
     async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
         """The verdicts of this reading, by what is known to have moved."""
         symbols = [drift.instrument.symbol for drift in comparison.drifts]
-        moved = self._evidence.motions(symbols, self._broker_now(), _clock_s())
+        now_s = _clock_s()
+        moved = self._evidence.motions(symbols, self._broker_now(), now_s)
+        known_since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
         return await _off_loop(
-            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing
+            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, known_since_s
         )
 
     def _must_ask(self, budget: Budget) -> bool:
-        """Whether REST is asked for the fills behind a verdict at rest: yes, but under constant trading with a stream.
+        """Whether REST is asked for the fills behind a verdict at rest: yes, but in a flood of fills with a stream.
 
         There a page of 100 fills is a few seconds, and asking would spend what the next readings need. What the stream
         loses unnoticed could then mislead a verdict only if another fill made up for it exactly within `settle`.
         """
         now_s = _clock_s()
-        return not self._evidence.listening or budget.free_at(budget.limit * 3 // 4, now_s) <= now_s
+        evidence = self._evidence
+        return not (evidence.listening and evidence.flooded) or budget.free_at(budget.limit * 3 // 4, now_s) <= now_s
 
     async def _look_up(self) -> int:
         """Ask the broker what moved lately; returns how much of it the stream should have told and did not."""
@@ -292,13 +300,13 @@ class Reconciler:
         last = self._memory.last
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
-    def _recheck_s(self, began_s: float) -> float | None:
-        """When something that is pending, failed or unproven is to be looked at again."""
+    def _recheck_s(self, began_s: float) -> float:
+        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
         last = self._memory.last
-        moments = [] if last is None else [pending.due_s for pending in last.pending]
+        moments = [self._memory.again_s, *(pending.due_s for pending in (last.pending if last else ()))]
         if self._memory.failures:
             moments.append(began_s + retry_delay(self._memory.failures, self._rules.interval_s))
-        return min(moments, default=None)
+        return min(moments)
 
 
 def check_budget(budget: Budget, now_s: float) -> None:

@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from math import inf
 
 import pytest
 
 from recond import evidence as module
+from recond.core.judge import Moment, Timing
 from recond.core.model import Activities, Activity, Execution
 from recond.evidence import Evidence
 from recond.ports import LedgerUnavailable
@@ -182,6 +185,17 @@ async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
     assert evidence.looked_up(Activities((activity(2),))) == 0
     evidence.add([execution(3)])
     assert evidence.looked_up(Activities((activity(1), activity(2), activity(3), activity(4)))) == 1
+
+
+async def test_in_a_flood_the_broker_is_looked_at_again_without_asking_why() -> None:
+    """Few fills are compared with what is shown; of many it is taken for granted that some are not shown yet."""
+    evidence, moment = Evidence("default", FakeLedger(), horizon_s=100.0), Moment(50.0, 51.0)
+    timing = Timing(settle_s=15.0, broker_lag_s=10.0, confirm_after_s=2.0, pending_max_s=120.0)
+    again_s = partial(evidence.look_again_s, {}, frozenset(), moment, timing, NOW, 51.0)
+    evidence.add(execution(number, seconds_ago=30) for number in range(200))
+    assert (evidence.flooded, again_s()) == (False, inf)
+    evidence.add([execution(200, seconds_ago=30)])
+    assert (evidence.flooded, again_s()) == (True, 53.0)
 
 
 async def test_what_is_older_than_the_horizon_is_forgotten() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from recond.core.model import AccountState, Cause, Holdings, Kind, Resolution, Unreadable
+from recond.core.model import AccountState, Cause, Execution, Holdings, Kind, Resolution, Unreadable
 from recond.core.run import Reason, Run, RunStatus
 from recond.evidence import Evidence
 from recond.ports import BrokerRefused, BrokerUnavailable, LedgerUnavailable
@@ -29,6 +29,7 @@ class World:
     def __init__(self, broker: FakeBroker, ledger: FakeLedger, account_rules: Rules) -> None:
         self.broker, self.ledger = broker, ledger
         self.triggers = Triggers()
+        self.evidence = Evidence("default", ledger, horizon_s=120.0)
         self.runs: list[Run] = []
         self.rounds: list[float] = []
         self.news = asyncio.Condition()
@@ -37,7 +38,7 @@ class World:
             account_rules,
             broker,
             ledger,
-            Evidence("default", ledger, horizon_s=120.0),
+            self.evidence,
             self.triggers,
             [self.runs.append],
             now=now,
@@ -136,6 +137,20 @@ async def test_nothing_is_believed_before_settle_after_a_start() -> None:
         assert 14.9 <= asyncio.get_running_loop().time() - began_s < 16
         assert run.reasons == (Reason.RECHECK,)
         assert run.outcomes[0].explanation.cause is Cause.ADOPTION
+
+
+async def test_a_fill_that_is_not_shown_yet_is_looked_at_again() -> None:
+    """The pass after a fill is shown the old quantity, which agrees: the lost booking is found all the same."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        fill = Execution("AAPL", now(), Decimal(2), "order", Decimal(2), position_quantity=Decimal(7))
+        made.evidence.add([fill])
+        began_s = asyncio.get_running_loop().time()
+        assert (await made.run_number(made.triggers.nudge(Reason.STREAM))).status is RunStatus.SUCCESS
+        await asyncio.sleep(5)
+        made.broker.held["AAPL"] = Decimal(7)
+        await made.until(lambda run: bool(run.corrections))
+        assert asyncio.get_running_loop().time() - began_s < 5 + 2 + 15 + 2
 
 
 async def test_broker_down_is_a_failed_run_and_leaves_the_ledger_alone() -> None:

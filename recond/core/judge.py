@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import inf
 
 from recond.core.exact import exactly
 from recond.core.model import Drift, Instrument
@@ -59,12 +60,14 @@ class Reading:
 class Sighting:
     """A drift seen and not yet judged: since when it drifts, and the readings of it that can still tell something.
 
-    From the moment `rests_s` on neither the quantities nor the ledger's journal moved.
+    From the moment `rests_s` on neither the quantities nor the ledger's journal moved. `proof` is the reading that a
+    verdict was given on since then; it needs no more evidence.
     """
 
     since_s: float
     rests_s: float
     readings: tuple[Reading, ...]
+    proof: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,15 @@ def judge(
     changed: Set[str],
     motions: Mapping[str, Sequence[Motion]],
     timing: Timing,
+    known_since_s: float = -inf,
 ) -> Judgement:
     """Judge the drifts of the reading taken at `moment` against what was seen before.
 
     At rest an earlier reading R is confirmed by this one when this one began at least `settle_s` after R ended, no
     reading from R on showed other quantities, `changed` (symbols with a change of the ledger since the last reading)
     never named the symbol meanwhile, and the broker's quantity was fresh at R. `motions` are the known executions by
-    symbol. A drift seen first in this reading is pending: the first sighting counts as movement.
+    symbol, complete from `known_since_s` on: a reading that they do not reach back behind tells nothing any more.
+    A drift seen first in this reading is pending: the first sighting counts as movement.
 
     An instrument that does not rest is pending too, but `in_motion` when lateness cannot explain one of its readings
     that are older than `settle_s`: then it is a drift for certain, though nobody knows of how much.
@@ -101,16 +106,33 @@ def judge(
     for drift in drifts:
         known = motions.get(drift.instrument.symbol, ())
         changes = drift.instrument.symbol in changed
-        sighting = _seen(drift, sightings.get(drift.instrument), moment, changes)
-        resting = [reading for reading in sighting.readings if reading.moment.ended_s >= sighting.rests_s]
-        fresh = [reading.moment for reading in resting if _is_fresh(drift.broker, reading.moment, known, timing)]
-        kept[drift.instrument] = replace(sighting, readings=_worth_keeping(sighting, fresh, moment, timing))
+        oldest_s = known_since_s + max(timing.settle_s, timing.broker_lag_s) + CLOCK_SLACK_S
+        sighting = _seen(drift, sightings.get(drift.instrument), moment, changes, oldest_s)
+        resting = [reading.moment for reading in sighting.readings if reading.moment.ended_s >= sighting.rests_s]
+        fresh = [at for at in resting if at == sighting.proof or _is_fresh(drift.broker, at, known, timing)]
+        sighting = replace(sighting, readings=_worth_keeping(sighting, fresh, moment, timing))
+        kept[drift.instrument] = sighting
         if fresh and fresh[0] is not moment and fresh[0].ended_s + timing.settle_s <= moment.began_s:
+            kept[drift.instrument] = replace(sighting, proof=fresh[0])
             confirmed.append(drift)
         else:
             due_s = _due(sighting, fresh, known, moment, timing)
             pending.append(_pending(drift, sighting, due_s, known, moment, timing))
     return Judgement(tuple(confirmed), tuple(pending), kept)
+
+
+@exactly
+def look_again(
+    shown: Mapping[str, Decimal], motions: Mapping[str, Sequence[Motion]], moment: Moment, timing: Timing
+) -> float:
+    """When to look again because the broker may not have shown yet what moved; infinite when it has.
+
+    `motions` are those of symbols that did not drift in the reading at `moment`; `shown` has its quantities that are
+    not zero. To agree with a quantity that lags is no agreement, and nothing else may ask for another look.
+    """
+    quantities = {symbol: shown.get(symbol, Decimal(0)) for symbol in motions}
+    stale = [known for symbol, known in motions.items() if not _is_fresh(quantities[symbol], moment, known, timing)]
+    return min((_shown_by(known, moment, timing) for known in stale), default=inf)
 
 
 def _pending(
@@ -138,14 +160,19 @@ def _pending(
     )
 
 
-def _seen(drift: Drift, before: Sighting | None, moment: Moment, changed: bool) -> Sighting:
-    """The sighting with this reading in it; its rest begins anew when a quantity or the ledger's journal moved."""
+def _seen(drift: Drift, before: Sighting | None, moment: Moment, changed: bool, oldest_s: float) -> Sighting:
+    """The sighting with this reading in it; its rest begins anew when a quantity or the ledger's journal moved.
+
+    Readings from before `oldest_s` are dropped, but for one that a verdict was given on.
+    """
     reading = Reading(moment, drift.broker, drift.ledger)
     if before is None:
         return Sighting(moment.ended_s, moment.ended_s, (reading,))
     last = before.readings[-1]
     moved = changed or (last.broker, last.ledger) != (drift.broker, drift.ledger)
-    return Sighting(before.since_s, moment.ended_s if moved else before.rests_s, (*before.readings, reading))
+    rests_s, proof = (moment.ended_s, None) if moved else (before.rests_s, before.proof)
+    told = [r for r in before.readings if r.moment.began_s >= oldest_s or r.moment == proof]
+    return Sighting(before.since_s, rests_s, (*told, reading), proof)
 
 
 def _is_lateness(reading: Reading, motions: Sequence[Motion], timing: Timing) -> bool:
@@ -162,17 +189,21 @@ def _is_lateness(reading: Reading, motions: Sequence[Motion], timing: Timing) ->
 
 
 def _is_fresh(broker: Decimal, reading: Moment, motions: Sequence[Motion], timing: Timing) -> bool:
-    """Whether the broker's quantity at that reading cannot have been a lagging one, whenever within it it was read."""
+    """Whether the broker's quantity at that reading cannot have been a lagging one, whenever within it it was read.
+
+    What seems to have moved just after the reading may have moved before it, by the grain of the broker's clock.
+    """
     from_s = reading.began_s - timing.broker_lag_s - CLOCK_SLACK_S
-    if not any(from_s <= motion.at_s <= reading.ended_s for motion in motions):
+    until_s = reading.ended_s + CLOCK_SLACK_S
+    if not any(from_s <= motion.at_s <= until_s for motion in motions):
         return True
-    told = [motion for motion in motions if motion.position is not None and motion.at_s <= reading.ended_s]
+    told = [motion for motion in motions if motion.position is not None and motion.at_s <= until_s]
     if not told:
         return False
     newest = max(told, key=lambda motion: motion.at_s)
     if sum(motion.at_s == newest.at_s for motion in motions) > 1:
         return False  # which of the two came last is not known
-    after = sum((m.quantity for m in motions if newest.at_s < m.at_s <= reading.ended_s), Decimal(0))
+    after = sum((m.quantity for m in motions if newest.at_s < m.at_s <= until_s), Decimal(0))
     assert newest.position is not None
     return newest.position + after == broker
 
@@ -198,3 +229,11 @@ def _due(
     if sighting.rests_s == moment.ended_s:
         return min(verdict_s, moment.ended_s + timing.confirm_after_s)
     return max(verdict_s, moment.ended_s)
+
+
+def _shown_by(motions: Sequence[Motion], moment: Moment, timing: Timing) -> float:
+    """The next look at a quantity that lags: soon when it is known what it has to become, else past the lag."""
+    soon_s = moment.ended_s + timing.confirm_after_s
+    if any(motion.position is not None for motion in motions):
+        return soon_s
+    return max(soon_s, max(motion.at_s for motion in motions) + timing.broker_lag_s + CLOCK_SLACK_S)
