@@ -27,7 +27,7 @@ from recond.evidence import Evidence
 from recond.listener import CONNECTED, CONNECTING, listen
 from recond.log import log_run
 from recond.metrics import Metrics
-from recond.ports import Ledger
+from recond.ports import Broker, Ledger
 from recond.reconcile import Reconciler, Rules
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.status import Status
@@ -86,7 +86,7 @@ def account_works(
             AlpacaStream(credentials.key.reveal(), credentials.secret.reveal(), url=account.stream_url),
             triggers,
             keep=evidence.add,
-            on_state=partial(_tell_stream, name, shared.status, metrics, evidence, triggers),
+            on_state=partial(_tell_stream, name, broker, shared.status, metrics, evidence, triggers),
             on_event=partial(metrics.stream_event, name),
             random=random.random,
         )
@@ -158,14 +158,18 @@ def utc_now() -> datetime:
 
 
 def _tell_stream(
-    account: str, status: Status, metrics: Metrics, evidence: Evidence, triggers: Triggers, state: str
+    account: str, broker: Broker, status: Status, metrics: Metrics, evidence: Evidence, triggers: Triggers, state: str
 ) -> None:
-    """What the listener says of the stream, to all who want to know; one that is gone asks for a look into the gap."""
+    """What the listener says of the stream, to all who want to know; one that is gone asks for a look into the gap.
+
+    The gap is on the broker's clock, as what moved in it is; only before its first answer the local one has to do.
+    """
     connected, before = state == CONNECTED, status.accounts[account].stream
+    now = broker.broker_time() or utc_now()
     if connected:
-        evidence.came(utc_now())
+        evidence.came(now)
     elif evidence.listening:
-        evidence.went(utc_now())
+        evidence.went(now)
         triggers.nudge(Reason.RECONNECT)
     status.stream(account, state, evidence_gap=evidence.gap_since is not None)
     metrics.stream(account, connected=connected)

@@ -95,10 +95,11 @@ async def _play(verdict: Verdict, setting: Setting) -> None:
     )
 
     def heard(state: str) -> None:
+        now = broker.broker_time() or setting.wall()
         if state == CONNECTED:
-            evidence.came(setting.wall())
+            evidence.came(now)
         elif evidence.listening:
-            evidence.went(setting.wall())
+            evidence.went(now)
             triggers.nudge(Reason.RECONNECT)
 
     works = [reconciler.passes(), evidence.write()]
