@@ -204,7 +204,7 @@ def test_agreement_in_between_is_forgotten() -> None:
     ("execution_s", "fresh"), [(87.5, True), (88.0, False), (99.0, False), (112.0, False), (112.5, True)]
 )
 def test_reading_within_the_lag_of_an_execution_is_not_believed(execution_s: float, fresh: bool) -> None:
-    """The broker's answer of a reading from 100 to 110 may lag behind executions from 88 (lag, clock) to 112 (clock)."""
+    """The answer of a reading from 100 to 110 may lag behind executions from 88 (lag, clock) to 112 (clock)."""
     motions = [Motion(execution_s, Decimal(2))]
     first = look(Moment(100, 110), motions=motions)
     assert bool(look(at(125), first, motions=motions).confirmed) is fresh
