@@ -14,9 +14,9 @@ from decimal import Decimal
 from itertools import islice
 from typing import NoReturn
 
-from recond.core.evidence import Key, executions_of, key, merged, motions
+from recond.core.evidence import executions_of, key, merged, motions
 from recond.core.judge import Moment, Motion, Timing, look_again
-from recond.core.model import Activities, Execution
+from recond.core.model import Activities, Execution, Key
 from recond.ports import Ledger, LedgerUnavailable
 
 WAITING_MAX = 100_000
@@ -148,7 +148,11 @@ class Evidence:
         """What moved within the horizon, of these symbols, on the monotonic clock; forgets what is older."""
         while self._order and self._at(self._order[0]) < broker_now - self.horizon:
             self._forget_oldest()
-        return motions((e for symbol in symbols for e in self._known.get(symbol, {}).values()), broker_now, now_s)
+        return motions(self.known(symbols), broker_now, now_s)
+
+    def known(self, symbols: Iterable[str]) -> tuple[Execution, ...]:
+        """The executions of these symbols that are remembered."""
+        return tuple(execution for symbol in symbols for execution in self._known.get(symbol, {}).values())
 
     def look_again_s(
         self,

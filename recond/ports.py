@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.model import AccountState, Activities, Execution, Holdings, LedgerReading, Order
+from recond.core.model import AccountState, Activities, Execution, History, Holdings, LedgerReading, Order
 from recond.core.run import Record, Run
 
 
@@ -81,8 +81,15 @@ class Broker(Protocol):
         """Orders of any status submitted after the given moment, oldest first, of all symbols when none is named."""
         ...
 
-    async def activities(self, after: datetime) -> Activities:
-        """Activities created after the given moment, each once; paged to the end within a bound."""
+    async def order(self, order_id: str) -> Order:
+        """One order; `BrokerUnavailable` as well when the broker does not know it."""
+        ...
+
+    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
+        """Activities created after the given moment, each once; paged to the end within a bound.
+
+        With `bookings_only` those that are no trades.
+        """
         ...
 
     def usage(self) -> Usage:
@@ -190,6 +197,16 @@ class Ledger(Protocol):
 
     async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
         """The account's executions dated at or after that moment, in no promised order."""
+        ...
+
+    async def history(
+        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+    ) -> History:
+        """What is remembered of these symbols: others' changes after the journal position given for each.
+
+        Their executions are those from the moment `executed` on, their corrections those from `corrected` on;
+        `consumed` names the activities of the account that have explained something already.
+        """
         ...
 
     async def changed_accounts(self) -> frozenset[str]:

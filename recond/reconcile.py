@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 from math import inf
 from typing import NoReturn, ParamSpec, TypeVar
 
-from recond.core.absence import Guards, unproven
-from recond.core.conclude import conclude, failed
-from recond.core.decide import Policy, decide
+from recond.core.conclude import failed
+from recond.core.conclusion import Both, conclusion
 from recond.core.diff import Comparison, diff
-from recond.core.explain import explain
-from recond.core.judge import Judgement, Moment, Sighting, Timing, judge
-from recond.core.model import AccountState, Conflict, Drift, Hold, Holdings, Instrument, Kind, LedgerReading
-from recond.core.run import Problem, Reason, Record, Run, RunStatus
+from recond.core.explain import Patience
+from recond.core.judge import Judgement, Moment, Sighting, judge
+from recond.core.model import AccountState, Drift, Instrument, Kind, LedgerReading
+from recond.core.rules import Rules
+from recond.core.run import Explanation, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
 from recond.evidence import Evidence
+from recond.investigation import Findings, Found, Investigator
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
 from recond.triggers import Triggers
 
@@ -37,22 +37,6 @@ SMALL = 200
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What one account is reconciled by. `tolerance` maps asset classes to quantities."""
-
-    account: str
-    user_id: int
-    environment: str
-    interval_s: float
-    timing: Timing
-    tolerance: Mapping[str, Decimal]
-    ignore: frozenset[str]
-    policy: Policy
-    guards: Guards
-    requests_per_minute: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +82,18 @@ class Reconciler:
         self._broker = broker
         self._ledger = ledger
         self._evidence = evidence
+        self._investigator = Investigator(
+            rules.account,
+            broker,
+            ledger,
+            evidence,
+            strategies=rules.strategies,
+            patience=Patience(
+                late=timedelta(seconds=rules.timing.settle_s + rules.timing.broker_lag_s),
+                corporate=timedelta(seconds=rules.settle_corporate_s),
+            ),
+            tolerance=rules.tolerance,
+        )
         self._triggers = triggers
         self._observers = tuple(observers)
         self._now = now
@@ -195,30 +191,73 @@ class Reconciler:
         moment = Moment(reading_began_s, _clock_s())
         size = len(holdings.positions) + len(reading.rows)
         comparison = await _off_loop(
-            size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore
+            size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
-        judgement = await self._judge(comparison, reading, moment)
-        missed = 0
-        certain = any(pending.in_motion for pending in judgement.pending)
-        if self._evidence.gap_since is not None or certain or (_is_news(judgement, reading) and self._must_ask(budget)):
-            missed = await self._look_up()
-            judgement = await self._judge(comparison, reading, moment)
+        judgement, found = await self._verdicts(comparison, reading, moment, budget)
+        findings = await self._findings(judgement, reading, moment, found, late=stale)
         shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
         others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
-        vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
         proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
         header = replace(
             header,
             finished_at=self._now(),
             duration_s=_clock_s() - began_s,
             account_state=self._memory.account_state,
-            missed_events=missed,
+            late_links=findings.late_links,
+            missed_events=found.missed,
             evidence_gap=self._evidence.gap_since is not None,
         )
-        return await _off_loop(
-            size, _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
+        read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
+        both = Both(holdings, reading, comparison, judgement)
+        record = await _off_loop(
+            size, conclusion, header, both, findings.explanations, proof, moment.ended_s, read_at, rules
+        )
+        return replace(record, activities=findings.activities, executions=findings.executions)
+
+    async def _verdicts(
+        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget
+    ) -> tuple[Judgement, Found]:
+        """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
+        judgement = await self._judge(comparison, reading, moment)
+        certain = any(pending.in_motion for pending in judgement.pending)
+        news = self._news(judgement, reading)
+        if self._evidence.gap_since is None and not certain and not (news and self._must_ask(budget)):
+            return judgement, Found()
+        now = self._broker_now()
+        found = await self._investigator.ask(now, self._investigator.window(news, reading, now))
+        return await self._judge(comparison, reading, moment), found
+
+    async def _findings(
+        self, judgement: Judgement, reading: LedgerReading, moment: Moment, found: Found, *, late: bool
+    ) -> Findings:
+        """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
+        news, now = self._news(judgement, reading), self._broker_now()
+        told = {
+            conflict.instrument: Explanation(conflict.cause, conflict.explanation) for conflict in reading.conflicts
+        }
+        ages = {
+            instrument: timedelta(seconds=moment.ended_s - sighting.since_s)
+            for instrument, sighting in judgement.sightings.items()
+        }
+        if news:
+            findings = await self._investigator.explain(news, reading, ages, now, found)
+        else:
+            findings = await self._investigator.explain_late(reading, now) if late else Findings()
+        return replace(findings, explanations={**told, **findings.explanations})
+
+    def _news(self, judgement: Judgement, reading: LedgerReading) -> tuple[Drift, ...]:
+        """The confirmed drifts that no earlier pass of this process has explained and left open as they are."""
+        known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
+        undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
+        before = self._memory.last is not None
+        return tuple(
+            drift
+            for drift in judgement.confirmed
+            if not before
+            or drift.instrument in undecided
+            or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
         )
 
     async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
@@ -241,11 +280,6 @@ class Reconciler:
         now_s = _clock_s()
         evidence = self._evidence
         return not (evidence.listening and evidence.flooded) or budget.free_at(budget.limit * 3 // 4, now_s) <= now_s
-
-    async def _look_up(self) -> int:
-        """Ask the broker what moved lately; returns how much of it the stream should have told and did not."""
-        found = await self._broker.activities(self._evidence.look_back(self._broker_now()))
-        return self._evidence.looked_up(found)
 
     def _broker_now(self) -> datetime:
         """Now on the broker's clock; on the local one while the broker has not told the time."""
@@ -341,46 +375,6 @@ def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -
             f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
             hint='set environment = "paper", or give the live keys',
         )
-
-
-def _is_news(judgement: Judgement, reading: LedgerReading) -> bool:
-    """Whether a verdict is about to be given that is not the same as the last one, so that evidence is worth asking."""
-    matters: tuple[Conflict | Hold, ...] = (*reading.conflicts, *reading.holds)
-    known = {(matter.instrument.symbol, matter.broker_quantity, matter.ledger_quantity) for matter in matters}
-    told = [(drift.instrument.symbol, drift.broker, drift.ledger) for drift in judgement.confirmed]
-    return any(verdict not in known for verdict in told)
-
-
-def _decide(
-    header: Run,
-    holdings: Holdings,
-    reading: LedgerReading,
-    comparison: Comparison,
-    judgement: Judgement,
-    vanished: Sequence[Drift],
-    proof: AccountState | None,
-    moment: Moment,
-    rules: Rules,
-) -> Record:
-    """The pure second half: explain, decide, and add it up."""
-    open_positions = sum(bool(a.rows) for a in comparison.agreements) + sum(bool(d.rows) for d in comparison.drifts)
-    doubts = unproven(vanished, holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
-    conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
-    holds = {hold.instrument.symbol: hold for hold in reading.holds}
-    outcomes = [
-        decide(
-            drift,
-            explain(drift, reading.baselines.get(drift.instrument), reading.adopted),
-            rules.policy,
-            doubts.get(drift.instrument),
-            conflicts.get(drift.instrument.symbol),
-            holds.get(drift.instrument.symbol),
-            header.finished_at,
-        )
-        for drift in judgement.confirmed
-    ]
-    again_s = moment.ended_s + rules.timing.confirm_after_s
-    return conclude(header, holdings, reading, comparison, outcomes, judgement.pending, again_s, rules.ignore)
 
 
 def _quiet_until(usage: Usage) -> float:

@@ -22,8 +22,10 @@ from recond.core.model import (
     Activities,
     Baseline,
     BrokerPosition,
+    Change,
     Conflict,
     Execution,
+    History,
     Hold,
     Holdings,
     Instrument,
@@ -32,9 +34,9 @@ from recond.core.model import (
     Order,
     Resolution,
 )
+from recond.core.rules import Rules
 from recond.core.run import Action, Record, Run
 from recond.ports import BrokerUnavailable, PortError, Usage
-from recond.reconcile import Rules
 
 T = TypeVar("T")
 PRICE = Decimal(10)
@@ -92,7 +94,11 @@ class FakeBroker:
         await self._request()
         return ()
 
-    async def activities(self, after: datetime) -> Activities:
+    async def order(self, order_id: str) -> Order:
+        await self._request()
+        raise BrokerUnavailable("orders: HTTP 404", hint="there is no such order")
+
+    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
         await self._request()
         return Activities(())
 
@@ -127,6 +133,9 @@ class FakeLedger:
     fails: list[PortError] = field(default_factory=list)
     before_record: Callable[[], None] = lambda: None
     kept: list[Execution] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    settled_at: datetime | None = None
+    settled_seq: int = 0
     ids: int = 0
 
     def book(self, symbol: str, quantity: str | int, strategy_id: str | None = None) -> None:
@@ -136,6 +145,8 @@ class FakeLedger:
         if row is None:
             row = LedgerRow(self._id(), symbol, None, strategy_id, Decimal(0), version=0)
         self._put(replace(row, quantity=Decimal(quantity), version=row.version + 1))
+        change = Change(len(self.journal), row.id, symbol, strategy_id, row.quantity, Decimal(quantity), now())
+        self.changes.append(change)
 
     def sums(self) -> dict[str, Decimal]:
         """Symbol → sum of the open rows."""
@@ -163,6 +174,8 @@ class FakeLedger:
             baselines=dict(self.baselines),
             adopted=self.adopted,
             equity=self.equity,
+            settled_at=self.settled_at,
+            settled_seq=self.settled_seq,
         )
 
     async def record(self, record: Record) -> Run:
@@ -186,6 +199,8 @@ class FakeLedger:
             self._keep(self.holds, hold.id, hold, hold.ended_at is not None)
         self.baselines.update({b.instrument: b for b in record.baselines})
         self.adopted = self.adopted or record.settled
+        if record.quiet:
+            self.settled_at, self.settled_seq = record.read_at, record.seq
         self.equity = record.equity if record.equity is not None else self.equity
         self.runs.update({late.id: late for late in record.late})
         self.runs[run.id] = run
@@ -197,6 +212,13 @@ class FakeLedger:
 
     async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
         return tuple(execution for execution in self.kept if execution.at >= since)
+
+    async def history(
+        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+    ) -> History:
+        changes = [c for c in self.changes if c.symbol in since and c.seq > since[c.symbol]]
+        executions = [e for e in self.kept if e.symbol in since and e.at >= executed]
+        return History(changes=tuple(changes), executions=tuple(executions))
 
     async def changed_accounts(self) -> frozenset[str]:
         return frozenset()

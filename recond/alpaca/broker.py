@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import quote
 
 import structlog
 
@@ -119,9 +120,15 @@ class AlpacaBroker:
             hint="there are very many orders in the period looked at; the next pass looks again",
         )
 
-    async def activities(self, after: datetime) -> Activities:
+    async def order(self, order_id: str) -> Order:
+        """One order."""
+        return await self._get("orders", f"/orders/{quote(order_id, safe='')}", {}, wire.order)
+
+    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
         """Activities created after the moment, each once. Not complete as well when an entry was unreadable."""
         params = {"after": _text(after), "direction": "asc", "page_size": str(_ACTIVITIES_A_PAGE)}
+        if bookings_only:
+            params["category"] = "non_trade_activity"
         found: dict[str, Activity] = {}
         readable = True
         started_s = self._now_s()

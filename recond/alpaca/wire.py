@@ -106,6 +106,11 @@ def orders(body: object) -> OrderPage:
     return OrderPage(tuple(order for row in rows for order in _order_and_legs(row)), len(rows))
 
 
+def order(body: object) -> Order:
+    """The answer of `/v2/orders/{id}`. Raises `Unusable` when it is no order with an id."""
+    return _order_and_legs(body)[0]
+
+
 def activities(body: object) -> ActivityPage:
     """One page of `/v2/account/activities`. `symbol` is the entry's own: pairs stay pairs, so that both coins show.
 

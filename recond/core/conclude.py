@@ -11,9 +11,20 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from recond.core.decide import stranded
 from recond.core.diff import Agreement, Comparison
 from recond.core.exact import exactly
-from recond.core.model import Baseline, Conflict, Hold, Holdings, Instrument, Kind, LedgerReading
+from recond.core.model import (
+    Accepted,
+    Baseline,
+    Conflict,
+    Hold,
+    Holdings,
+    Instrument,
+    Kind,
+    LedgerReading,
+    Resolution,
+)
 from recond.core.run import Action, Outcome, Pending, Record, Refresh, Run, RunStatus
 
 MONEY_PLACES = Decimal("0.000000001")
@@ -29,11 +40,13 @@ def conclude(
     pending: Sequence[Pending],
     again_s: float,
     ignore: Set[str],
+    read_at: datetime,
 ) -> Record:
     """All that a pass writes, from what it saw and decided.
 
     `header` is the run as far as it was known before (ids, reasons, times); `reading` and `holdings` are the two
-    sides, `again_s` the monotonic moment at which something withheld can be looked at again.
+    sides, `read_at` the broker's time by then, `again_s` the monotonic moment at which something withheld can be looked
+    at again.
     """
     now = header.finished_at
     judged = {outcome.drift.instrument.symbol: outcome for outcome in outcomes}
@@ -42,9 +55,11 @@ def conclude(
     shown = {position.instrument.symbol for position in holdings.positions}
     holds = _holds_before(reading.holds, judged, waiting, ignore, shown, now)
     undecided = waiting | ignore | {agreement.instrument.symbol for agreement in comparison.agreements} | set(judged)
+    accepted, ended_accepted = _accepted(reading, comparison, outcomes, waiting, ignore)
     run = tally(
         replace(
             header,
+            accepted=accepted,
             broker_positions=len(holdings.positions) + len(holdings.unreadable),
             db_positions=len({row.symbol for row in reading.rows}) + len(reading.unreadable),
             synced=sum(agreement.position is not None for agreement in comparison.agreements),
@@ -65,10 +80,18 @@ def conclude(
         again_s=again_s,
         refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
         baselines=(
-            *_baselines(comparison.agreements, outcomes, now),
-            *(() if None in waiting else _flat_baselines(reading.baselines, undecided, now)),
+            *_baselines(comparison.agreements, outcomes, read_at, reading.seq),
+            *(() if None in waiting else _flat_baselines(reading.baselines, undecided, read_at, reading.seq)),
         ),
         settled=not (run.pending or run.unknown),
+        read_at=read_at,
+        quiet=not (run.pending or run.unknown or run.open_conflicts or run.open_holds),
+        ended_decisions=tuple(
+            stranded(decision)
+            for decision in reading.decisions
+            if decision.instrument.symbol not in judged and not {decision.instrument.symbol, None} & waiting
+        ),
+        ended_accepted=ended_accepted,
         equity=state.equity if state is not None and run.status is RunStatus.SUCCESS else None,
     )
 
@@ -99,6 +122,7 @@ def withhold(record: Record, changed: frozenset[str]) -> Record:
 
     Their confirmed drifts go back to pending; conflicts and holds that were open stay open, unseen by this run.
     """
+    changed = _with_partners(record.run.outcomes, changed)
     kept: list[Outcome] = []
     withheld: list[Outcome] = []
     for outcome in record.run.outcomes:
@@ -143,8 +167,23 @@ def withhold(record: Record, changed: frozenset[str]) -> Record:
         run=tally(run),
         baselines=tuple(b for b in record.baselines if b.instrument.symbol not in changed),
         settled=record.settled and not withheld and not released,
+        quiet=record.quiet and not (withheld or released or unended),
+        ended_decisions=tuple(d for d in record.ended_decisions if d.instrument.symbol not in changed),
+        ended_accepted=tuple(a for a in record.ended_accepted if a.instrument.symbol not in changed),
         equity=None if withheld or released or unended else record.equity,
     )
+
+
+def _with_partners(outcomes: Sequence[Outcome], changed: frozenset[str]) -> frozenset[str]:
+    """The changed symbols, and those that are their other name: what concerns both is done for both or for none."""
+    names = [
+        (outcome.drift.instrument.symbol, other.symbol)
+        for outcome in outcomes
+        for part in outcome.explanation.parts
+        for other in (part.goes_to, part.comes_from)
+        if other is not None
+    ]
+    return changed | {other for symbol, other in names if symbol in changed}
 
 
 def numbered(run: Run, conflict_ids: Mapping[tuple[Instrument, Kind], int], hold_ids: Mapping[Instrument, int]) -> Run:
@@ -201,10 +240,43 @@ def _holds_before(
         if symbol in waiting or None in waiting:
             before.append(hold)
         else:
-            by = "shown again" if symbol in shown else "agreement" if outcome is None else "proven"
-            ended_by = "ignored" if symbol in ignore else by
+            ended_by = "ignored" if symbol in ignore else _ended_by(hold, outcome, shown)
             before.append(replace(hold, ended_at=now, ended_by=ended_by))
     return before
+
+
+def _ended_by(hold: Hold, outcome: Outcome | None, shown: Set[str]) -> str:
+    """Why something is not held any more."""
+    if hold.instrument.symbol in shown and not hold.broker_quantity:
+        return "shown again"
+    if outcome is None:
+        return "agreement"
+    if outcome.decision is not None and outcome.decision.hold_id == hold.id:
+        return f"accepted by {outcome.decision.by}"
+    return "explained" if outcome.explanation.evident else "proven"
+
+
+def _accepted(
+    reading: LedgerReading,
+    comparison: Comparison,
+    outcomes: Sequence[Outcome],
+    waiting: Set[str | None],
+    ignore: Set[str],
+) -> tuple[tuple[Accepted, ...], tuple[Accepted, ...]]:
+    """The accepted differences after this run, and those that ended, since there is no such difference any more."""
+    now = {outcome.drift.instrument: outcome.accepted for outcome in outcomes if outcome.accepted is not None}
+    differing = {agreement.instrument for agreement in comparison.agreements if agreement.accepted}
+    drifting = {d.instrument for d in comparison.drifts} - {
+        o.drift.instrument for o in outcomes if o.settled and o.drift.target == o.drift.broker
+    }
+    stays = differing | drifting
+    kept: list[Accepted] = []
+    ended: list[Accepted] = []
+    for instrument, before in reading.accepted.items():
+        undecided = {instrument.symbol, None} & waiting or instrument.symbol in ignore
+        if instrument not in now:
+            (kept if instrument in stays or undecided else ended).append(before)
+    return (*kept, *now.values()), tuple(ended)
 
 
 def _refresh(agreement: Agreement) -> list[Refresh]:
@@ -212,7 +284,7 @@ def _refresh(agreement: Agreement) -> list[Refresh]:
     position = agreement.position
     if position is None:
         return []
-    alone = len(agreement.rows) == 1
+    alone = len(agreement.rows) == 1 and not agreement.accepted
     multiplier = None
     if position.market_value is not None and position.price:
         multiplier = round(position.market_value / (position.quantity * position.price)) or None
@@ -244,26 +316,35 @@ def _refresh(agreement: Agreement) -> list[Refresh]:
     return refreshes
 
 
-def _baselines(agreements: Sequence[Agreement], outcomes: Sequence[Outcome], now: datetime) -> tuple[Baseline, ...]:
-    """What both sides hold wherever they agree now, by themselves or by a correction."""
+def _baselines(
+    agreements: Sequence[Agreement], outcomes: Sequence[Outcome], at: datetime, seq: int
+) -> tuple[Baseline, ...]:
+    """What both sides hold wherever they agree now, by themselves, by a correction, or by what an operator accepts."""
     agreed = [(a.instrument, a.position, sum((row.quantity for row in a.rows), Decimal(0))) for a in agreements]
-    agreed += [(o.drift.instrument, o.drift.position, o.drift.broker) for o in outcomes if o.corrections]
+    agreed += [
+        (o.drift.instrument, o.drift.position, o.drift.ledger if o.resolution is Resolution.USE_DB else o.drift.target)
+        for o in outcomes
+        if o.settled
+    ]
     return tuple(
         Baseline(
             instrument=instrument,
             broker_quantity=Decimal(0) if position is None else position.quantity,
             ledger_quantity=ledger,
             cost_basis=None if position is None else position.cost_basis,
-            at=now,
+            at=at,
+            seq=seq,
         )
         for instrument, position, ledger in agreed
     )
 
 
-def _flat_baselines(known: Mapping[Instrument, Baseline], undecided: Set[str | None], now: datetime) -> list[Baseline]:
+def _flat_baselines(
+    known: Mapping[Instrument, Baseline], undecided: Set[str | None], at: datetime, seq: int
+) -> list[Baseline]:
     """Zero for the instruments known from before that neither side has any more: they agree on nothing."""
     return [
-        Baseline(instrument, Decimal(0), Decimal(0), None, now)
+        Baseline(instrument, Decimal(0), Decimal(0), None, at, seq)
         for instrument, before in known.items()
         if instrument.symbol not in undecided and (before.broker_quantity or before.ledger_quantity)
     ]

@@ -1,8 +1,7 @@
 """What is done about a confirmed drift.
 
-Owns the policy table and the rules of whose row a correction goes to.
-May not change anything that is unproven, leave rows of one instrument with opposite signs, or a sum that is
-not the broker's.
+Owns the policy table, what an operator's decision means, and the life of a conflict from one sighting to the next.
+May not change anything that is unproven, or act on a decision that was made about other quantities.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from recond.core.exact import exactly
-from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
-from recond.core.run import Action, Correction, Explanation, Outcome
+from recond.core.correct import correct, rename
+from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Kind, Resolution
+from recond.core.run import Correction, Explanation, Outcome
 
 BY_POLICY = "policy"
 SEVERAL_OWNERS = "several strategies hold it and nothing tells whose it is: name the row"
 TOO_LONG = "a row would need more digits than the ledger takes: set the rows of this symbol to fewer digits"
+DONE, MOVED, HELD, UNCLEAR = "done", "refused: the quantities are others now", "refused: it is on hold", "refused"
 QUANTITY_LENGTH_MAX = 40
 """Characters of a quantity in the ledger, which refuses a longer one and with it all else that a pass has to write."""
 
@@ -30,116 +30,120 @@ class Policy:
     default: Resolution
     causes: Mapping[Cause, Resolution]
 
-    def of(self, cause: Cause) -> Resolution:
-        """The resolution for drifts of this cause."""
-        return self.causes.get(cause, self.default)
+    def of(self, *causes: Cause) -> Resolution:
+        """The resolution for drifts of these causes: the strictest of theirs."""
+        found = [self.causes.get(cause, self.default) for cause in causes]
+        return Resolution.MANUAL if Resolution.MANUAL in found else found[0]
 
 
-def decide(
-    drift: Drift,
-    explanation: Explanation,
-    policy: Policy,
-    doubt: str | None,
-    conflict: Conflict | None,
-    hold: Hold | None,
-    now: datetime,
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Matters:
+    """What is open on an instrument before it is decided about.
+
+    `doubt` says why the broker's answer must not be acted on yet. `partner` is the drift of the other name, when the
+    instrument has changed its name.
+    """
+
+    doubt: str | None = None
+    conflict: Conflict | None = None
+    hold: Hold | None = None
+    decision: Decision | None = None
+    partner: Drift | None = None
+
+
+def decide(drift: Drift, explanation: Explanation, policy: Policy, matters: Matters, now: datetime) -> Outcome:
     """Decide about one confirmed drift.
 
-    `doubt` says why the broker's answer must not be acted on yet; `conflict` and `hold` are those that are open on
-    the instrument. A drift of kind `quantity` is always a conflict, resolved at once or not; any other only when
-    it stays unresolved. A doubt opens no conflict, but one that is open already stays open through it.
+    A drift of kind `quantity` is always a conflict, resolved at once or not; any other only when it stays unresolved. A
+    doubt opens no conflict, but one that is open already stays open through it. An operator's decision goes before the
+    policy, if it was made about these very quantities.
     """
+    decision, doubt = matters.decision, matters.doubt or explanation.wait
+    if decision is not None and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger):
+        return replace(_by_policy(drift, explanation, policy, matters, doubt, now), decision=_ended(decision, MOVED))
+    if decision is not None and decision.hold_id is not None:
+        outcome = _by_policy(drift, explanation, policy, replace(matters, hold=None), None, now)
+        return replace(outcome, decision=_ended(decision, DONE))
+    if decision is None or doubt is not None:
+        outcome = _by_policy(drift, explanation, policy, matters, doubt, now)
+        return outcome if decision is None else replace(outcome, decision=_ended(decision, HELD))
+    return _by_operator(drift, explanation, matters, decision, now)
+
+
+def _by_policy(
+    drift: Drift, explanation: Explanation, policy: Policy, matters: Matters, doubt: str | None, now: datetime
+) -> Outcome:
+    """What the account's policy says for the cause, or a hold while there is a doubt."""
+    conflict = matters.conflict
     if doubt is not None:
-        held = Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, hold, now))
+        held = Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, matters.hold, now))
         known = conflict is not None and conflict.kind is drift.kind
         return replace(held, conflict=_conflict(held, conflict, now)) if known else held
     corrections: tuple[Correction, ...] | None = ()
-    resolution = policy.of(explanation.cause)
+    resolution = policy.of(*explanation.causes)
+    accepted = _accepted_now(drift, explanation, now)
     if resolution is Resolution.USE_BROKER:
-        corrections = correct(drift, explanation.cause)
-        unclear = SEVERAL_OWNERS if corrections is None else ""
-        if any(len(f"{correction.after:f}") > QUANTITY_LENGTH_MAX for correction in corrections or ()):
-            corrections, unclear = None, TOO_LONG
+        drift = drift if accepted is None else replace(drift, accepted=accepted.difference)
+        corrections, unclear = _corrections(drift, explanation, matters)
         if unclear:
-            resolution = Resolution.MANUAL
-            explanation = replace(explanation, text=f"{explanation.text}; {unclear}".lstrip("; "))
+            resolution, accepted = Resolution.MANUAL, None
+            told = unclear in explanation.text  # by an earlier sighting
+            text = explanation.text if told else f"{explanation.text}; {unclear}".lstrip("; ")
+            explanation = replace(explanation, text=text)
     outcome = Outcome(drift, explanation, resolution, corrections=corrections or ())
+    if resolution is Resolution.USE_BROKER:
+        outcome = replace(outcome, accepted=accepted)
     if drift.kind is Kind.QUANTITY or resolution is not Resolution.USE_BROKER:
         return replace(outcome, conflict=_conflict(outcome, conflict, now))
     return outcome
 
 
-@exactly
-def correct(drift: Drift, cause: Cause) -> tuple[Correction, ...] | None:
-    """The changes that make the ledger's sum the broker's; None when it cannot be told whose row to change.
+def _by_operator(
+    drift: Drift, explanation: Explanation, matters: Matters, decision: Decision, now: datetime
+) -> Outcome:
+    """What an operator has decided about a conflict, whatever the policy says."""
+    if decision.resolution is Resolution.USE_DB:
+        accepted = Accepted(drift.instrument, drift.difference, now, decision.by, decision.note)
+        outcome = Outcome(drift, explanation, Resolution.USE_DB, accepted=accepted, decision=_ended(decision, DONE))
+    else:
+        corrections, unclear = _corrections(drift, explanation, matters, decision)
+        if unclear:
+            refused = Outcome(drift, explanation, Resolution.MANUAL, decision=_ended(decision, f"{UNCLEAR}: {unclear}"))
+            return replace(refused, conflict=_conflict(refused, matters.conflict, now))
+        done = _ended(decision, DONE)
+        outcome = Outcome(drift, explanation, Resolution.USE_BROKER, corrections=corrections, decision=done)
+    conflict = _conflict(outcome, matters.conflict, now)
+    note = decision.note or conflict.note
+    return replace(outcome, conflict=replace(conflict, resolved_at=now, resolved_by=decision.by, note=note))
 
-    Flat closes every row, one row is set, several follow the rule: an increase goes to the unattributed row, a
-    decrease is taken from it down to zero and then from the only strategy that holds the instrument.
-    """
-    if drift.broker == 0:
-        return tuple(_change(drift, row, Decimal(0), cause) for row in drift.rows)
-    if len(drift.rows) == 1:
-        return (_change(drift, drift.rows[0], drift.broker, cause),)
-    targets = _share_out(drift)
-    if targets is None or any(quantity * drift.broker < 0 for quantity in targets.values()):
+
+def _corrections(
+    drift: Drift, explanation: Explanation, matters: Matters, decision: Decision | None = None
+) -> tuple[tuple[Correction, ...], str]:
+    """The corrections, or why there can be none."""
+    if matters.partner is not None and decision is None:
+        goes = any(part.goes_to is not None for part in explanation.parts)
+        return (rename(drift, matters.partner, explanation) if goes else ()), ""
+    names_row = decision is not None and decision.names_row
+    strategy = None if decision is None else decision.strategy_id
+    corrections = correct(drift, explanation, names_row=names_row, strategy_id=strategy)
+    if corrections is None:
+        return (), SEVERAL_OWNERS if not names_row else "the row named would get the other sign, or none of it is left"
+    if any(len(f"{correction.after:f}") > QUANTITY_LENGTH_MAX for correction in corrections):
+        return (), TOO_LONG
+    return corrections, ""
+
+
+def _accepted_now(drift: Drift, explanation: Explanation, now: datetime) -> Accepted | None:
+    """An accepted difference that a split has scaled with all else; None when nothing changes it."""
+    ratio = next((part.ratio for part in explanation.parts if part.ratio is not None), None)
+    if not drift.accepted or ratio is None:
         return None
-    quantities = {row.strategy_id: row for row in drift.rows}
-    return tuple(
-        _change(drift, quantities[strategy], quantity, cause)
-        if strategy in quantities
-        else _open(drift, strategy, quantity, cause)
-        for strategy, quantity in targets.items()
-        if strategy not in quantities or quantities[strategy].quantity != quantity
-    )
+    return Accepted(drift.instrument, drift.accepted * ratio.new / ratio.old, now, BY_POLICY, "scaled by a split")
 
 
-def _share_out(drift: Drift) -> dict[str | None, Decimal] | None:
-    """The quantity that each strategy's row should have; None when no evidence says whose."""
-    targets = {row.strategy_id: row.quantity for row in drift.rows}
-    unattributed = targets.pop(None, Decimal(0))
-    grows = drift.ledger * drift.broker >= 0 and abs(drift.broker) > abs(drift.ledger)
-    rest = unattributed + drift.difference
-    if grows or rest * unattributed > 0 or (rest == 0 and unattributed != 0):
-        return {None: rest, **targets}
-    if len(targets) != 1:
-        return None
-    ((strategy, quantity),) = targets.items()
-    emptied: dict[str | None, Decimal] = {None: Decimal(0)} if unattributed else {}
-    return {**emptied, strategy: quantity + rest}
-
-
-def _change(drift: Drift, row: LedgerRow, after: Decimal, cause: Cause) -> Correction:
-    """Set one row, or close it at zero. One that becomes the whole position, or flips, takes the broker's entry."""
-    follows = after == drift.broker or after * row.quantity < 0
-    entry = drift.position.entry_price if drift.position is not None and follows else None
-    return Correction(
-        action=Action.CLOSE if after == 0 else Action.SET,
-        instrument=drift.instrument,
-        row=row,
-        strategy_id=row.strategy_id,
-        before=row.quantity,
-        after=after,
-        cause=cause,
-        asset_id=None if drift.position is None else drift.position.asset_id,
-        entry_price=entry if entry is not None else row.entry_price,
-    )
-
-
-def _open(drift: Drift, strategy_id: str | None, quantity: Decimal, cause: Cause) -> Correction:
-    """A new row for what the ledger lacks."""
-    position = drift.position
-    return Correction(
-        action=Action.OPEN,
-        instrument=drift.instrument,
-        row=None,
-        strategy_id=strategy_id,
-        before=Decimal(0),
-        after=quantity,
-        cause=cause,
-        asset_id=None if position is None else position.asset_id,
-        entry_price=None if position is None else position.entry_price,
-    )
+def _ended(decision: Decision, outcome: str) -> Decision:
+    return replace(decision, outcome=outcome)
 
 
 def _conflict(outcome: Outcome, before: Conflict | None, now: datetime) -> Conflict:
@@ -172,3 +176,13 @@ def _held(drift: Drift, doubt: str, before: Hold | None, now: datetime) -> Hold:
     """The hold that is open already, with today's reason, or a new one."""
     hold = before or Hold(None, drift.instrument, doubt, drift.broker, drift.ledger, opened_at=now)
     return replace(hold, reason=doubt, broker_quantity=drift.broker, ledger_quantity=drift.ledger)
+
+
+def stranded(decision: Decision) -> Decision:
+    """A decision about what has ended by itself."""
+    return replace(decision, outcome="it ended by itself")
+
+
+def claims_more(broker: Decimal, ledger: Decimal) -> bool:
+    """Whether the ledger claims more than the broker holds, which no accepted difference makes right to sell."""
+    return ledger != 0 and (broker * ledger <= 0 or abs(ledger) > abs(broker))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from recond.core.exact import exactly
-from recond.core.model import BrokerPosition, Drift, Holdings, Instrument, Kind, LedgerRow, Unreadable
+from recond.core.model import Accepted, BrokerPosition, Drift, Holdings, Instrument, Kind, LedgerRow, Unreadable
 from recond.core.symbols import asset_class_of
 
 ZERO = Decimal(0)
@@ -19,11 +20,15 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One instrument on which both sides agree; `position` is None when both are flat."""
+    """One instrument on which both sides agree; `position` is None when both are flat.
+
+    `accepted` is the difference (broker minus ledger) that an operator has accepted, and that there still is.
+    """
 
     instrument: Instrument
     position: BrokerPosition | None
     rows: tuple[LedgerRow, ...]
+    accepted: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ def diff(
     unreadable_rows: tuple[Unreadable, ...],
     tolerance: Mapping[str, Decimal],
     ignore: Set[str],
+    accepted: Mapping[Instrument, Accepted] = MappingProxyType({}),
 ) -> Comparison:
     """Compare the union of both sides.
 
@@ -49,7 +55,8 @@ def diff(
     It never hides a whole position or a change of sign. Symbols in `ignore` are left out altogether. A row that
     could not be read makes its symbol unknown. One whose symbol could not be read may be any: a broker's makes
     unknown what the broker does not show, and a ledger's, which may stand beside others of its symbol, every
-    instrument that does not agree. No two outcomes have the same symbol, but for rows that are unknown.
+    instrument that does not agree. No two outcomes have the same symbol, but for rows that are unknown. A difference
+    that is just the `accepted` one is none.
     """
     positions = {p.instrument: p for p in holdings.positions if p.instrument.symbol not in ignore}
     books = _books(rows, {p.symbol: p for p in positions}, ignore)
@@ -67,14 +74,16 @@ def diff(
             continue
         broker = ZERO if position is None else position.quantity
         ledger = sum((row.quantity for row in book), ZERO)
-        agree = _agree(broker, ledger, tolerance.get(instrument.asset_class, ZERO))
+        allowed = tolerance.get(instrument.asset_class, ZERO)
+        known = accepted[instrument].difference if instrument in accepted else ZERO
+        agree = _agree(broker, ledger, allowed)
         if (position is None and lost_position) or (lost_row and not agree):
             side = "ledger" if lost_row else "broker"
             doubtful.append(Unreadable(instrument.symbol, f"may be the {side}'s row whose symbol was not readable"))
-        elif agree:
-            agreements.append(Agreement(instrument, position, book))
+        elif agree or (known and abs(broker - ledger - known) <= allowed):
+            agreements.append(Agreement(instrument, position, book, ZERO if agree else known))
         else:
-            drifts.append(Drift(instrument, _kind(position, book), broker, ledger, position, book))
+            drifts.append(Drift(instrument, _kind(position, book), broker, ledger, position, book, known))
     return Comparison(tuple(agreements), tuple(drifts), (*unknown, *doubtful))
 
 

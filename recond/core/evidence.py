@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from recond.core.judge import Motion
-from recond.core.model import Activity, Execution
+from recond.core.model import Activity, Execution, Key
 from recond.core.symbols import coins_of
-
-Key = tuple[str, str, Decimal | str | None]
 
 
 def key(execution: Execution) -> Key:
@@ -59,6 +56,9 @@ def merged(before: Execution, again: Execution) -> Execution:
         execution_id=before.execution_id or again.execution_id,
         position_quantity=before.position_quantity if before.position_quantity is not None else again.position_quantity,
         strategy_id=before.strategy_id or again.strategy_id,
+        client_order_id=before.client_order_id or again.client_order_id,
+        previous_id=before.previous_id or again.previous_id,
+        covered_by=before.covered_by if before.covered_by is not None else again.covered_by,
     )
 
 

@@ -1,28 +1,289 @@
-"""Why the two sides differ.
+"""Why the two sides differ, relative to the baseline: what moved the broker, and which of that the ledger lacks.
 
-Owns the mapping from a confirmed drift and its evidence to a cause.
-May not decide what is done about it, or claim a cause that the evidence does not prove.
+Owns the two steps of an explanation, and how an explanation is put into words. Both steps are bounded and depend on
+the evidence alone, not on its order.
+May not decide what is done about a drift, or claim an explanation whose effects do not add up.
 """
 
 from __future__ import annotations
 
-from recond.core.model import Baseline, Cause, Drift
-from recond.core.run import Explanation
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+from typing import TypeVar
+
+from recond.core.effects import Effect, bookings, fills
+from recond.core.exact import exactly
+from recond.core.model import Activity, Baseline, Cause, Change, Drift, Execution, Instrument, PastCorrection
+from recond.core.ownership import excess_parts, lacking, parts_of
+from recond.core.run import Explanation, Part
+from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
+
+SLACK = timedelta(seconds=2)
+CRYPTO_FEE_MAX = Decimal("0.0025")
+EVENTS_MAX, TOGETHER_MAX = 12, 3
+EFFECTS_MAX = 500
+S = TypeVar("S", Execution, Change)
+ADOPTED = "found at the account's first contact"
 
 
-def explain(drift: Drift, baseline: Baseline | None, adopted: bool) -> Explanation:
-    """The cause of a confirmed drift.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is known when drifts are explained; `at` is now on the broker's clock, as everything here.
 
-    `baseline` is the last settled verdict on the instrument, `adopted` whether the account has ever been settled
-    as a whole. Without either, recond meets the position for the first time and no look-up could tell more.
+    `activities` are those that have explained nothing yet, `complete` is False when there may be more of them.
+    `changes` are others' entries in the ledger's journal. `strategies` maps strategies to client_order_id prefixes.
     """
-    if baseline is None and not adopted:
-        return Explanation(Cause.ADOPTION, "found at the account's first contact")
-    if baseline is None:
-        return Explanation(Cause.UNEXPLAINED, "never seen in agreement, and nothing known explains it")
-    since = f"since the last agreement at {baseline.broker_quantity:f} ({baseline.at:%Y-%m-%d %H:%M:%S} UTC)"
-    moves = (
-        f"the broker moved by {drift.broker - baseline.broker_quantity:f}",
-        f"the ledger by {drift.ledger - baseline.ledger_quantity:f}",
+
+    at: datetime
+    executions: tuple[Execution, ...] = ()
+    activities: tuple[Activity, ...] = ()
+    changes: tuple[Change, ...] = ()
+    corrections: tuple[PastCorrection, ...] = ()
+    strategies: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How late things may come: fills in either list (`late`), and the legs of a corporate action (`corporate`)."""
+
+    late: timedelta
+    corporate: timedelta
+
+
+@exactly
+def explain(
+    drifts: Sequence[Drift],
+    baselines: Mapping[Instrument, Baseline | None],
+    ages: Mapping[Instrument, timedelta],
+    known: Known,
+    patience: Patience,
+    tolerance: Mapping[str, Decimal],
+) -> dict[Instrument, Explanation]:
+    """The explanation of each confirmed drift.
+
+    `baselines` has for each what both sides were last known to hold, None at the account's first contact; `ages` how
+    long each has been seen.
+    """
+    explained: dict[Instrument, Explanation] = {}
+    contracts = deliveries(drifts, baselines, known.at)
+    executions, changes = _by_symbol(known.executions), _by_symbol(known.changes)
+    for drift in drifts:
+        base, symbol = baselines.get(drift.instrument), drift.instrument.symbol
+        if base is None:
+            explained[drift.instrument] = Explanation(Cause.ADOPTION, ADOPTED, proven=True)
+            continue
+        allowed = tolerance.get(drift.instrument.asset_class, Decimal(0))
+        own = replace(known, executions=tuple(executions.get(symbol, ())), changes=tuple(changes.get(symbol, ())))
+        explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
+    explained = _delivered(drifts, baselines, explained)
+    explained = pair_renames(drifts, explained)
+    return {
+        instrument: replace(explanation, wait=None) if ages.get(instrument, timedelta()) > patience.corporate
+        else explanation
+        for instrument, explanation in explained.items()
+    }  # fmt: skip
+
+
+def _by_symbol(entries: Iterable[S]) -> dict[str, list[S]]:
+    grouped: dict[str, list[S]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.symbol, []).append(entry)
+    return grouped
+
+
+def base_of(
+    drift: Drift, baselines: Mapping[Instrument, Baseline], settled_at: datetime | None, settled_seq: int
+) -> Baseline | None:
+    """What both sides were last known to hold: the baseline, or nothing when all was settled without the instrument."""
+    base = baselines.get(drift.instrument)
+    flat = base is None or not (base.broker_quantity or base.ledger_quantity)
+    if flat and settled_at is not None and (base is None or base.at < settled_at):
+        return Baseline(drift.instrument, Decimal(0), Decimal(0), None, settled_at, settled_seq)
+    return base
+
+
+def _explain_one(
+    drift: Drift,
+    base: Baseline,
+    known: Known,
+    patience: Patience,
+    tolerance: Decimal,
+    delivered: Sequence[Effect],
+) -> Explanation:
+    """One instrument by itself; shares that vanished contracts may have `delivered` are on suspicion only."""
+    since = base.at - patience.late
+    moved = tuple(e for e in fills(known.executions, drift.instrument.symbol, known.strategies) if e.at >= since)
+    booked = tuple(e for e in bookings(known.activities, drift.instrument) if _until(e) >= since)
+    changes = [c for c in known.changes if c.symbol == drift.instrument.symbol and c.seq > base.seq]
+    lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
+    if len(moved) + len(changes) > EFFECTS_MAX:
+        return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")
+    found = _fits(drift, base, moved, booked, patience, tolerance, known.at)
+    suspected = not found
+    if suspected:
+        found = _fits(drift, base, moved, delivered, patience, tolerance, known.at) if delivered else []
+        effect = None if found else suspicion(drift, base, known.at)
+        found = found or ([(effect,)] if effect is not None else [])
+    explanations = [
+        made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance, lacks)) is not None
+    ]
+    signatures = {tuple(sorted((p.cause, p.quantity, p.strategy_id or "") for p in e.parts)) for e in explanations}
+    if not explanations:
+        return _unexplained(drift, base, known, "")
+    if len(signatures) > 1:
+        text = "; or ".join(sorted({made.text for made in explanations}))
+        return Explanation(Cause.AMBIGUOUS, f"more than one explanation adds up: {text}")
+    made = explanations[0]
+    if not suspected:
+        return made
+    wait = made.wait
+    if any(_is_cut(part, base) for part in made.parts):
+        wait = "cash in lieu of fractions would explain the count: its activity is waited for"
+    return replace(made, proven=False, text=f"{made.text}; suspected until an activity proves it", wait=wait)
+
+
+def _fits(
+    drift: Drift,
+    base: Baseline,
+    moved: Sequence[Effect],
+    booked: Sequence[Effect],
+    patience: Patience,
+    tolerance: Decimal,
+    now: datetime,
+) -> list[tuple[Effect, ...]]:
+    """The sets of effects that add up to the broker's own move since the baseline, those of the fewest bookings.
+
+    Fills count from the baseline on. Those shortly before it may be in it already, the last ones may not be shown yet:
+    of both a part counts that is without gaps in time. Bookings count or not, for they may come before or after the
+    quantity moves.
+    """
+    move = drift.broker - base.broker_quantity
+    early = [e for e in moved if e.at <= base.at + SLACK]
+    last = [e for e in moved if e.at > base.at + SLACK and e.at > now - patience.late - SLACK]
+    sure = [e for e in moved if e.at > base.at + SLACK and e not in last]
+    recent = sorted(booked, key=lambda e: (e.at, e.activities))[-EVENTS_MAX:]
+    fits: list[tuple[Effect, ...]] = []
+    for count in range(min(TOGETHER_MAX, len(recent)) + 1):
+        for events in combinations(recent, count):
+            fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), early, sure, last, drift, tolerance)
+            if fit is not None:
+                fits.append((*fit, *events))
+        if fits:
+            return fits
+    return fits
+
+
+def _cut(
+    move: Decimal,
+    early: Sequence[Effect],
+    sure: Sequence[Effect],
+    last: Sequence[Effect],
+    drift: Drift,
+    tolerance: Decimal,
+) -> tuple[Effect, ...] | None:
+    """The fills that make up the move: all that are sure, the newest of the early ones, the oldest of the last ones."""
+    for begin in range(len(early), -1, -1):
+        for end in range(len(last), -1, -1):
+            chosen = (*early[begin:], *sure, *last[:end])
+            rest = move - sum((e.quantity for e in chosen), Decimal(0))
+            if abs(rest) <= tolerance:
+                return chosen
+            if drift.instrument.asset_class == "crypto":
+                bought = sum((e.quantity for e in chosen if e.quantity > 0), Decimal(0))
+                if -CRYPTO_FEE_MAX * bought <= rest < 0:
+                    share = -rest / bought * 100
+                    label = f"{rest:f} as a fee in the coin ({share:.3f} % of what was bought)"
+                    keys = tuple(k for e in chosen if e.quantity > 0 for k in e.executions)
+                    return (*chosen, Effect(Cause.CRYPTO_FEE, rest, chosen[-1].at, label, executions=keys))
+    return None
+
+
+def _explanation(
+    fit: Sequence[Effect],
+    changes: Sequence[Change],
+    drift: Drift,
+    base: Baseline,
+    known: Known,
+    tolerance: Decimal,
+    lacks: Decimal,
+) -> Explanation | None:
+    """The explanation by these effects of the broker's move: what of them the ledger lacks, or has beyond them."""
+    left, beyond = lacking(fit, changes)
+    parts = (*parts_of(left), *excess_parts(beyond, known.corrections, drift))
+    rest = lacks - sum((part.quantity for part in parts), Decimal(0))
+    if not parts or abs(rest) > tolerance:
+        return None
+    parts = tuple(
+        _with_ratio(part, base, drift) for part in (replace(parts[0], quantity=parts[0].quantity + rest), *parts[1:])
     )
-    return Explanation(Cause.UNEXPLAINED, f"{since} {', '.join(moves)}; nothing known explains it")
+    told = [f"the ledger lacks {_effect_text(effect)}" for effect in left]
+    told += [_beyond_text(part) for part in parts if part.cause in (Cause.LEDGER_EDIT, Cause.DOUBLE_BOOKING)]
+    main = max(parts, key=lambda part: abs(part.quantity))
+    waiting = [effect for effect in left if effect.legs < effect.legs_wanted]
+    wait = f"{waiting[0].label} is one leg of several: the others are waited for" if waiting else None
+    proven = all(part.cause is not Cause.UNEXPLAINED for part in parts)
+    return Explanation(main.cause, "; ".join(told[:20]), parts, proven=proven, wait=wait)
+
+
+def _effect_text(effect: Effect) -> str:
+    return (
+        f"{effect.label}{f' of {effect.whose}' if effect.whose else ''} ({effect.cause}, {effect.at:%Y-%m-%d %H:%M:%S})"
+    )
+
+
+def _beyond_text(part: Part) -> str:
+    if part.cause is Cause.DOUBLE_BOOKING:
+        return f"{-part.quantity:f} was booked that correction {part.reverses} had booked already"
+    return f"the ledger was changed by {-part.quantity:f} with no execution behind it"
+
+
+def _with_ratio(part: Part, base: Baseline, drift: Drift) -> Part:
+    """A split scales rows, so it has to know by what."""
+    if part.cause is not Cause.SPLIT or not base.broker_quantity:
+        return part
+    return replace(part, ratio=ratio_of(base, part, drift.position))
+
+
+def _is_cut(part: Part, base: Baseline) -> bool:
+    """Whether fractions are missing from the exact ratio of a split."""
+    held = base.broker_quantity
+    return part.ratio is not None and (held + part.quantity) * part.ratio.old != held * part.ratio.new
+
+
+def _until(effect: Effect) -> datetime:
+    """The last moment at which it may have been booked: what only has a day tells no more."""
+    dated = (effect.at.hour, effect.at.minute, effect.at.second, effect.at.microsecond) == (0, 0, 0, 0)
+    return effect.at + timedelta(days=2) if dated else effect.at
+
+
+def _delivered(
+    drifts: Sequence[Drift], baselines: Mapping[Instrument, Baseline | None], explained: dict[Instrument, Explanation]
+) -> dict[Instrument, Explanation]:
+    """A contract whose shares were taken as delivered was exercised or assigned, and did not just expire."""
+    causes = {
+        part.delivered_by: part.cause for e in explained.values() for part in e.parts if part.delivered_by is not None
+    }
+    for drift in drifts:
+        cause, base = causes.get(drift.instrument.symbol), baselines.get(drift.instrument)
+        before = explained[drift.instrument]
+        if cause is not None and base is not None and not before.evident:
+            text = f"{-base.broker_quantity:f} contracts went as their shares came ({cause}); suspected"
+            lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
+            explained[drift.instrument] = Explanation(cause, text, (Part(cause, lacks),))
+    return explained
+
+
+def _unexplained(drift: Drift, base: Baseline, known: Known, why: str) -> Explanation:
+    since = f"since the last agreement at {base.broker_quantity:f} ({base.at:%Y-%m-%d %H:%M:%S} UTC)"
+    moves = (
+        f"the broker moved by {drift.broker - base.broker_quantity:f}",
+        f"the ledger by {drift.ledger - base.ledger_quantity:f}",
+    )
+    text = f"{since} {', '.join(moves)}; {why or 'nothing known explains it'}"
+    if not known.complete:
+        text += "; the list of activities was cut short, so there may be more to know"
+    return Explanation(Cause.UNEXPLAINED, text)

@@ -15,6 +15,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from recond.core.exact import exactly
+
 
 class Kind(StrEnum):
     """How the two sides differ."""
@@ -113,9 +115,18 @@ class AccountState:
     account_blocked: bool | None = None
 
 
+Key = tuple[str, str, Decimal | str | None]
+"""What makes an execution the same one, whoever tells of it: see `recond.core.evidence.key`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One fill known from the stream or the activities; `at` is the broker's time, `quantity` signed."""
+    """One fill known from the stream or the activities; `at` is the broker's time, `quantity` signed.
+
+    `client_order_id` is None while it is not known whose order it was. `previous_id` names the execution that a bust
+    or correction is about: then `quantity` is what is true instead of it (0 for a bust). `covered_by` is the
+    correction whose quantity has it already.
+    """
 
     symbol: str
     at: datetime
@@ -126,6 +137,9 @@ class Execution:
     execution_id: str | None = None
     position_quantity: Decimal | None = None
     strategy_id: str | None = None
+    client_order_id: str | None = None
+    previous_id: str | None = None
+    covered_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +196,91 @@ class LedgerRow:
     version: int
     entry_price: Decimal | None = None
     market_value: Decimal | None = None
+    asset_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the ledger's journal that is not recond's own: what somebody changed in a row."""
+
+    seq: int
+    position_id: int
+    symbol: str
+    strategy_id: str | None
+    before: Decimal
+    after: Decimal
+    at: datetime
+
+    @property
+    def quantity(self) -> Decimal:
+        """What it added, signed."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class PastCorrection:
+    """What recond did to a row before. `proven` is False while no evidence says why; `reversed` once it was undone."""
+
+    id: int
+    run_id: int
+    position_id: int
+    instrument: Instrument
+    strategy_id: str | None
+    before: Decimal
+    after: Decimal
+    cause: Cause
+    at: datetime
+    proven: bool = True
+    reversed: bool = False
+
+    @property
+    def quantity(self) -> Decimal:
+        """What it added, signed."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the ledger remembers of some instruments: see `recond.ports.Ledger.history`."""
+
+    changes: tuple[Change, ...] = ()
+    corrections: tuple[PastCorrection, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    consumed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A difference (broker minus ledger, signed) that an operator has accepted: silent until it changes."""
+
+    instrument: Instrument
+    difference: Decimal
+    at: datetime
+    by: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an operator has decided about a conflict or a hold, and the quantities that the operator saw.
+
+    It is acted on by the next pass that judges the instrument, if the quantities are still those; else it is refused.
+    `strategy_id` is only meant when `names_row`. `outcome` is None while nothing has come of it.
+    """
+
+    id: int
+    instrument: Instrument
+    resolution: Resolution
+    broker_quantity: Decimal
+    ledger_quantity: Decimal
+    by: str
+    at: datetime
+    conflict_id: int | None = None
+    hold_id: int | None = None
+    names_row: bool = False
+    strategy_id: str | None = None
+    note: str | None = None
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +326,17 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Both quantities and the broker's cost basis of an instrument at its last settled verdict."""
+    """Both quantities and the broker's cost basis of an instrument at its last settled verdict.
+
+    `seq` is the position in the change journal up to which `ledger_quantity` has everything.
+    """
 
     instrument: Instrument
     broker_quantity: Decimal
     ledger_quantity: Decimal
     cost_basis: Decimal | None
     at: datetime
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +345,10 @@ class LedgerReading:
 
     `seq` is the position in the change journal; `changed` names the symbols that somebody changed after the
     position the reader asked for. `adopted` is False until the account had its first wholly settled run.
+    `settled_at` and `settled_seq` are time and journal position of the last run in which nothing was left unjudged:
+    what neither side had then was flat. `lost` are rows that were open and are there no more, though nobody closed
+    them. `decisions` are those that nothing has come of yet. `unproven_since` is when the oldest correction of the
+    last days was made that no evidence has explained.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -253,6 +360,12 @@ class LedgerReading:
     baselines: Mapping[Instrument, Baseline] = field(default_factory=dict)
     adopted: bool = False
     equity: Decimal | None = None
+    settled_at: datetime | None = None
+    settled_seq: int = 0
+    lost: tuple[LedgerRow, ...] = ()
+    accepted: Mapping[Instrument, Accepted] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    unproven_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +378,19 @@ class Drift:
     ledger: Decimal
     position: BrokerPosition | None
     rows: tuple[LedgerRow, ...]
+    accepted: Decimal = Decimal(0)
 
     @property
     def difference(self) -> Decimal:
         """Broker minus ledger, signed."""
         return self.broker - self.ledger
+
+    @property
+    @exactly
+    def target(self) -> Decimal:
+        """What the ledger's rows should sum up to: the broker's quantity, less the difference that was accepted.
+
+        An acceptance that would leave nothing, or the other sign, has no meaning any more.
+        """
+        rest = self.broker - self.accepted
+        return rest if rest * self.broker > 0 else self.broker

@@ -12,13 +12,18 @@ from decimal import Decimal
 from enum import StrEnum
 
 from recond.core.model import (
+    Accepted,
     AccountState,
+    Activity,
     Baseline,
     Cause,
     Conflict,
+    Decision,
     Drift,
+    Execution,
     Hold,
     Instrument,
+    Key,
     Kind,
     LedgerRow,
     Resolution,
@@ -88,19 +93,94 @@ class Correction:
     cause: Cause
     asset_id: str | None = None
     entry_price: Decimal | None = None
+    proven: bool = True
+    reverses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """So many new shares for so many old ones."""
+
+    new: Decimal
+    old: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.new:f}:{self.old:f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One reason of a drift, and `quantity`, signed: what the ledger lacks (or, negative, has too much) because of it.
+
+    `strategy_id` is whose it is when `owned`; `row_id` the row it concerns when that is known. `executions` (by
+    `recond.core.evidence.key`) and `activities` (by id, all of `group`) are its evidence, consumed by the correction;
+    `price` is what was paid on average. `legs` are what a split added and took away, `ratio` scales every row; parts
+    are meant one after the other. `reverses` is the correction that it undoes. `goes_to` is the instrument that the
+    rows move to under their new name, `comes_from` the one whose rows move here. `delivered_by` is the contract that
+    shares are taken to have come from.
+    """
+
+    cause: Cause
+    quantity: Decimal
+    owned: bool = False
+    strategy_id: str | None = None
+    row_id: int | None = None
+    price: Decimal | None = None
+    executions: tuple[Key, ...] = ()
+    activities: tuple[str, ...] = ()
+    reverses: int | None = None
+    legs: tuple[Decimal, Decimal] | None = None
+    ratio: Ratio | None = None
+    goes_to: Instrument | None = None
+    comes_from: Instrument | None = None
+    delivered_by: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a drift happened, in a word and in a sentence."""
+    """Why a drift happened, in a word and in a sentence, and what it is made of.
+
+    `cause` is that of the largest part; `parts` is empty when nothing explains the drift, else their quantities add up
+    to what the ledger lacks. `proven` is False while only the looks of it say so. `wait` says what is still waited for
+    before anything is done.
+    """
 
     cause: Cause
     text: str = ""
+    parts: tuple[Part, ...] = ()
+    proven: bool = False
+    wait: str | None = None
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """All causes, each once, that of the largest part first."""
+        return tuple(dict.fromkeys((self.cause, *(part.cause for part in self.parts))))
+
+    @property
+    def evident(self) -> bool:
+        """Whether executions or activities of the broker prove it, all of it."""
+        return bool(self.parts) and self.proven and all(part.executions or part.activities for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class LateLink:
+    """Evidence that came after a correction and explains it; it explains nothing else and executes nothing."""
+
+    correction_id: int
+    cause: Cause
+    text: str
+    executions: tuple[Key, ...] = ()
+    activities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass decided about one confirmed drift. `hold` and `corrections` exclude each other."""
+    """What a pass decided about one confirmed drift. `hold` and `corrections` exclude each other.
+
+    `accepted` is a difference that an operator has just accepted. `decision` is the operator's decision that was acted
+    on or refused, with what came of it.
+    """
 
     drift: Drift
     explanation: Explanation
@@ -108,6 +188,13 @@ class Outcome:
     corrections: tuple[Correction, ...] = ()
     conflict: Conflict | None = None
     hold: Hold | None = None
+    accepted: Accepted | None = None
+    decision: Decision | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the two sides agree, or differ by what is accepted, after this."""
+        return self.hold is None and self.resolution is not Resolution.MANUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +229,8 @@ class Run:
     instruments that agreed, `added` and `removed` those opened and closed in the ledger. `carried_*` were open
     before and were not judged this time (pending, unreadable, failed); `ended_*` ended by this run.
     `missed_events` counts fills that the connected stream did not tell; `evidence_gap` is True while what it may have
-    lost has not been asked for.
+    lost has not been asked for. `accepted` are the accepted differences after this run, `late_links` what later
+    evidence says of earlier corrections.
     `recorded` is False while the run is only in memory because the ledger could not take it.
     """
 
@@ -169,6 +257,8 @@ class Run:
     ended_conflicts: tuple[Conflict, ...] = ()
     ended_holds: tuple[Hold, ...] = ()
     account_state: AccountState | None = None
+    accepted: tuple[Accepted, ...] = ()
+    late_links: tuple[LateLink, ...] = ()
     missed_events: int = 0
     evidence_gap: bool = False
     error: Problem | None = None
@@ -222,7 +312,10 @@ class Record:
     `seq` is the journal position of the ledger reading: instruments whose symbol changed after it are withheld
     (see `recond.core.conclude.withhold`) and can be looked at again at the monotonic moment `again_s`.
     `settled` is True when every instrument was judged. `equity` is the broker's at an agreement, else None.
-    `late` are failed runs that could not be recorded when they happened.
+    `late` are failed runs that could not be recorded when they happened. `read_at` is the broker's time of the
+    reading; when `quiet`, nothing was left unjudged or open then, so that what neither side had was flat.
+    `activities` and `executions` are evidence that the ledger may lack. `ended_decisions` are operators' decisions
+    that came to nothing, `ended_accepted` acceptances that have no meaning any more.
     """
 
     run: Run
@@ -233,3 +326,9 @@ class Record:
     settled: bool = False
     equity: Decimal | None = None
     late: tuple[Run, ...] = ()
+    read_at: datetime | None = None
+    quiet: bool = False
+    activities: tuple[Activity, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    ended_decisions: tuple[Decision, ...] = ()
+    ended_accepted: tuple[Accepted, ...] = ()

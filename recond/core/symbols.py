@@ -63,3 +63,16 @@ def option_expiry(symbol: str) -> date | None:
         return date(2000 + int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         return None
+
+
+def option_underlying(symbol: str) -> str | None:
+    """The root of an OCC symbol without the digit of an adjusted contract; None when it is not one."""
+    if option_expiry(symbol) is None:
+        return None
+    root = symbol.strip().upper()[:-15]
+    return root.rstrip("0123456789")
+
+
+def is_call(symbol: str) -> bool:
+    """Whether an OCC symbol is a call's."""
+    return symbol.strip().upper()[-9] == "C"

@@ -22,13 +22,14 @@ from recond.alpaca.stream import AlpacaStream
 from recond.config import Account, Config, Credentials
 from recond.core.absence import Guards
 from recond.core.judge import Timing
+from recond.core.rules import Rules
 from recond.core.run import Reason, Run
 from recond.evidence import Evidence
 from recond.listener import CONNECTED, CONNECTING, listen
 from recond.log import log_run
 from recond.metrics import Metrics
 from recond.ports import Broker, Ledger
-from recond.reconcile import Reconciler, Rules
+from recond.reconcile import Reconciler
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.status import Status
 from recond.systemd import Systemd, Watchdog
@@ -111,6 +112,8 @@ def rules(config: Config, account: Account) -> Rules:
         policy=account.policy,
         guards=Guards(config.guards.vanish_min, config.guards.vanish_fraction),
         requests_per_minute=config.guards.requests_per_minute,
+        strategies=account.strategies,
+        settle_corporate_s=daemon.settle_corporate_s,
     )
 
 

@@ -57,7 +57,8 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
     await insert(
         connection,
         "corrections",
-        "id, run_id, position_id, version, account, symbol, asset_class, strategy_id, action, before, after, cause, at",
+        "id, run_id, position_id, version, account, symbol, asset_class, strategy_id, action, before, after, cause,"
+        " proven, reverses, at",
         (
             (
                 step.id,
@@ -72,15 +73,19 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
                 decimal_text(step.correction.before),
                 decimal_text(step.correction.after),
                 step.correction.cause,
+                step.correction.proven,
+                step.correction.reverses,
                 at,
             )
             for step in steps
         ),
     )
+    await _give_up_lost(connection, run, at)
     await _close(connection, [step for step in steps if step.correction.action is Action.CLOSE], at)
     await _set(connection, [step for step in steps if step.correction.action is Action.SET], at)
     await _open(connection, run.account, [step for step in steps if step.correction.action is Action.OPEN], at)
-    [made] = await fetch(connection, "SELECT count(DISTINCT correction_id) FROM changes WHERE seq > ?", (journal,), int)
+    counted = "SELECT count(DISTINCT correction_id) FROM changes WHERE seq > ?"
+    [made] = await fetch(connection, counted, (journal,), int)
     if made != len(steps):
         raise LedgerUnavailable(
             f"the ledger changed under a run of {run.account}: {made} of {len(steps)} corrections met their row",
@@ -103,6 +108,32 @@ async def _steps(connection: aiosqlite.Connection, run: Run) -> list[_Step]:
                 row_id, version = correction.row.id, correction.row.version + 1
             steps.append(_Step(correction_id, row_id, version, correction, outcome.drift.position))
     return steps
+
+
+async def _give_up_lost(connection: aiosqlite.Connection, run: Run, at: str) -> None:
+    """Close in the journal what it has open of the corrected symbols though the rows are gone: it opens them anew.
+
+    Only what is being written may leave `open_rows`; see its triggers.
+    """
+    for symbol in dict.fromkeys(c.instrument.symbol for c in run.corrections):
+        lost = await fetch(
+            connection,
+            "SELECT position_id, strategy_id, quantity, version FROM open_rows AS o WHERE account = ? AND symbol = ?"
+            " AND NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.id = o.position_id AND p.status = 'open')",
+            (run.account, symbol),
+            lambda *row: row,
+        )
+        for position_id, strategy_id, quantity, version in lost:
+            await insert(
+                connection,
+                "changes",
+                "position_id, account, symbol, strategy_id, before, after, version, at",
+                [(position_id, run.account, symbol, strategy_id, quantity, "0", version + 1, at)],
+            )
+            written = "INSERT INTO being_written (position_id, written_symbol, written, moved_at) VALUES (?, ?, '0', ?)"
+            await connection.execute(written, (position_id, symbol, at))
+            await connection.execute("DELETE FROM open_rows WHERE position_id = ?", (position_id,))
+            await connection.execute("DELETE FROM being_written WHERE position_id = ?", (position_id,))
 
 
 async def _close(connection: aiosqlite.Connection, steps: Sequence[_Step], at: str) -> None:

@@ -16,7 +16,10 @@ from recond.sqlite.connection import Value, fetch, insert, write
 from recond.sqlite.errors import own_tables
 from recond.sqlite.text import decimal_text, money_text, parse_decimal, parse_money, parse_time, time_text
 
-_COLUMNS = "account, execution_id, order_id, cum_qty, symbol, strategy_id, quantity, price, position_qty, at"
+_COLUMNS = (
+    "account, execution_id, order_id, cum_qty, symbol, strategy_id, quantity, price, position_qty, at, client_order_id,"
+    " previous_id, covered_by"
+)
 _AT_ONCE = 200
 """Rows in a statement, when there are many: at each one its thread and the event loop's wait for each other."""
 _FILL_IN = """
@@ -24,7 +27,9 @@ ON CONFLICT (account, order_id, symbol, coalesce(cum_qty, execution_id, '')) DO 
     execution_id = coalesce(execution_id, excluded.execution_id),
     strategy_id = coalesce(strategy_id, excluded.strategy_id),
     price = coalesce(price, excluded.price),
-    position_qty = coalesce(position_qty, excluded.position_qty)
+    position_qty = coalesce(position_qty, excluded.position_qty),
+    client_order_id = coalesce(client_order_id, excluded.client_order_id),
+    previous_id = coalesce(previous_id, excluded.previous_id)
 """
 
 
@@ -44,21 +49,30 @@ def _row(account: str, execution: Execution) -> tuple[Value, ...]:
         account,
         execution.execution_id,
         execution.order_id,
-        None if cum_quantity is None else _same_text(decimal_text(cum_quantity)),
+        None if cum_quantity is None else same_text(decimal_text(cum_quantity)),
         execution.symbol,
         execution.strategy_id,
         decimal_text(execution.quantity),
         money_text(execution.price),
         money_text(execution.position_quantity),
         time_text(execution.at),
+        execution.client_order_id,
+        execution.previous_id,
+        execution.covered_by,
     )
 
 
-async def executions(connection: aiosqlite.Connection, account: str, since: datetime) -> tuple[Execution, ...]:
-    """All of `Ledger.executions`, within the transaction that is open."""
+async def executions(
+    connection: aiosqlite.Connection, account: str, since: datetime, symbols: str | None = None
+) -> tuple[Execution, ...]:
+    """All of `Ledger.executions`, or those of a JSON list of symbols, within the transaction that is open."""
     sql = f"SELECT {_COLUMNS} FROM executions WHERE account = ? AND at >= ?"  # noqa: S608 - constant columns
+    some = " AND symbol IN (SELECT value FROM json_each(?))"
+    values: tuple[Value, ...] = (account, time_text(since))
     with own_tables():
-        return tuple(await fetch(connection, sql, (account, time_text(since)), _execution))
+        if symbols is None:
+            return tuple(await fetch(connection, sql, values, _execution))
+        return tuple(await fetch(connection, sql + some, (*values, symbols), _execution))
 
 
 def _execution(
@@ -72,6 +86,9 @@ def _execution(
     price: str | None,
     position_qty: str | None,
     at: str,
+    client_order_id: str | None,
+    previous_id: str | None,
+    covered_by: int | None,
 ) -> Execution:
     return Execution(
         symbol=symbol,
@@ -83,9 +100,12 @@ def _execution(
         execution_id=execution_id,
         position_quantity=parse_money(position_qty),
         strategy_id=strategy_id,
+        client_order_id=client_order_id,
+        previous_id=previous_id,
+        covered_by=covered_by,
     )
 
 
-def _same_text(decimal: str) -> str:
+def same_text(decimal: str) -> str:
     """Equal values as equal text: `10.50` and `10.5` are one cumulated quantity."""
     return decimal.rstrip("0").rstrip(".") if "." in decimal else decimal

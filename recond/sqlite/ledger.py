@@ -17,10 +17,10 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.model import Execution, LedgerReading
+from recond.core.model import Execution, History, LedgerReading
 from recond.core.run import Record, Run
 from recond.ports import LedgerUnavailable, Page, Query
-from recond.sqlite import keeping, listing, lock, reading, recording
+from recond.sqlite import keeping, listing, lock, reading, recording, remembering
 from recond.sqlite.connection import Connection, connect, fetch, last_id, write
 from recond.sqlite.errors import port_errors
 from recond.sqlite.migrate import migrate
@@ -181,6 +181,14 @@ class SqliteLedger:
     async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
         """See `Ledger.executions`."""
         return await self._reader.reading(lambda connection: keeping.executions(connection, account, since))
+
+    async def history(
+        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+    ) -> History:
+        """See `Ledger.history`."""
+        return await self._reader.reading(
+            lambda connection: remembering.history(connection, account, since, executed, corrected)
+        )
 
     async def changed_accounts(self) -> frozenset[str]:
         """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits.

@@ -7,13 +7,18 @@ May not write, or raise because of what another program wrote into a row of `pos
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import datetime
 
 import aiosqlite
 
+from recond.core.late import LATE_MAX
 from recond.core.model import (
+    Accepted,
     Baseline,
     Cause,
     Conflict,
+    Decision,
     Hold,
     Instrument,
     Kind,
@@ -27,6 +32,7 @@ from recond.sqlite.connection import fetch
 from recond.sqlite.errors import own_tables
 from recond.sqlite.text import parse_decimal, parse_money, parse_time, parse_time_or_null
 
+_ROW = "id, symbol, asset_class, strategy_id, quantity, version, entry_price, market_value, asset_id"
 _CANONICAL = re.compile(r"[!-.0-`{-~]+", re.ASCII)  # printable, neither blank nor "/" nor a small letter
 
 
@@ -35,11 +41,50 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
     [seq] = await fetch(connection, "SELECT coalesce(max(seq), 0) FROM changes", (), int)
     rows = await fetch(
         connection,
-        "SELECT id, symbol, asset_class, strategy_id, quantity, version, entry_price, market_value FROM positions"
-        " WHERE account = ? AND status = 'open'",
+        f"SELECT {_ROW} FROM positions WHERE account = ? AND status = 'open'",  # noqa: S608 - constant columns
         (account,),
         _row,
     )
+    open_matters = await _open_matters(connection, account)
+    facts = await fetch(
+        connection,
+        "SELECT adopted_at, equity, settled_at, settled_seq FROM accounts WHERE name = ?",
+        (account,),
+        lambda *row: row,
+    )
+    adopted_at, equity, settled_at, settled_seq = facts[0] if facts else (None, None, None, 0)
+    return LedgerReading(
+        rows=tuple(row for row in rows if isinstance(row, LedgerRow)),
+        seq=seq,
+        changed=frozenset() if since is None else await changed_symbols(connection, account, since),
+        unreadable=tuple(row for row in rows if isinstance(row, Unreadable)),
+        conflicts=tuple(open_matters.conflicts),
+        holds=tuple(open_matters.holds),
+        baselines={baseline.instrument: baseline for baseline in open_matters.baselines},
+        adopted=adopted_at is not None,
+        equity=parse_money(equity),
+        settled_at=parse_time_or_null(settled_at),
+        settled_seq=settled_seq,
+        lost=tuple(row for row in open_matters.lost if isinstance(row, LedgerRow)),
+        accepted={each.instrument: each for each in open_matters.accepted},
+        decisions=tuple(open_matters.decisions),
+        unproven_since=await _unproven_since(connection, account),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Matters:
+    """What recond keeps of an account in tables of its own."""
+
+    conflicts: list[Conflict]
+    holds: list[Hold]
+    baselines: list[Baseline]
+    accepted: list[Accepted]
+    decisions: list[Decision]
+    lost: list[LedgerRow | Unreadable]
+
+
+async def _open_matters(connection: aiosqlite.Connection, account: str) -> _Matters:
     with own_tables():
         conflicts = await fetch(
             connection,
@@ -58,26 +103,53 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         )
         baselines = await fetch(
             connection,
-            "SELECT symbol, asset_class, broker_quantity, ledger_quantity, cost_basis, at FROM baselines"
+            "SELECT symbol, asset_class, broker_quantity, ledger_quantity, cost_basis, at, seq FROM baselines"
             " WHERE account = ?",
             (account,),
             _baseline,
         )
-    facts = await fetch(
-        connection, "SELECT adopted_at, equity FROM accounts WHERE name = ?", (account,), lambda *row: row
+        accepted = await fetch(
+            connection,
+            "SELECT symbol, asset_class, difference, at, by, note FROM accepted WHERE account = ?",
+            (account,),
+            _accepted,
+        )
+        decisions = await open_decisions(connection, account)
+        # A row that is gone though the journal has it open was not closed by anybody.
+        lost = await fetch(
+            connection,
+            "SELECT o.position_id, o.symbol, NULL, o.strategy_id, o.quantity, o.version, NULL, NULL, NULL"
+            " FROM open_rows AS o LEFT JOIN positions AS p ON p.id = o.position_id AND p.status = 'open'"
+            " WHERE o.account = ? AND p.id IS NULL",
+            (account,),
+            _row,
+        )
+    return _Matters(conflicts, holds, baselines, accepted, decisions, lost)
+
+
+async def open_decisions(connection: aiosqlite.Connection, account: str) -> list[Decision]:
+    """The operators' decisions of the account that nothing has come of yet."""
+    return await fetch(
+        connection,
+        "SELECT id, symbol, asset_class, resolution, broker_quantity, ledger_quantity, by, at, conflict_id, hold_id,"
+        " names_row, strategy_id, note FROM decisions WHERE account = ? AND ended_at IS NULL ORDER BY id",
+        (account,),
+        _decision,
     )
-    adopted_at, equity = facts[0] if facts else (None, None)
-    return LedgerReading(
-        rows=tuple(row for row in rows if isinstance(row, LedgerRow)),
-        seq=seq,
-        changed=frozenset() if since is None else await changed_symbols(connection, account, since),
-        unreadable=tuple(row for row in rows if isinstance(row, Unreadable)),
-        conflicts=tuple(conflicts),
-        holds=tuple(holds),
-        baselines={baseline.instrument: baseline for baseline in baselines},
-        adopted=adopted_at is not None,
-        equity=parse_money(equity),
+
+
+async def _unproven_since(connection: aiosqlite.Connection, account: str) -> datetime | None:
+    """When the oldest correction of the last days was made that nothing explains."""
+    [since] = await fetch(
+        connection,
+        "SELECT min(c.at) FROM corrections AS c WHERE c.account = ? AND c.proven = 0"
+        " AND c.at >= strftime('%Y-%m-%dT%H:%M:%f', 'now', ?)"
+        " AND NOT EXISTS (SELECT 1 FROM explanations AS e WHERE e.correction_id IN"
+        " (SELECT k.id FROM corrections AS k WHERE k.run_id = c.run_id AND k.symbol = c.symbol))",
+        (account, f"-{LATE_MAX.days} days"),
+        parse_time_or_null,
     )
+    return since
 
 
 async def changed_symbols(connection: aiosqlite.Connection, account: str, since: int) -> frozenset[str]:
@@ -95,6 +167,7 @@ def _row(
     version: int | None,
     entry_price: str | None,
     market_value: str | None,
+    asset_id: str | None,
 ) -> LedgerRow | Unreadable:
     """The row, or why it cannot be read: something wrote it while the triggers were off."""
     canonical = None
@@ -106,7 +179,7 @@ def _row(
     except ValueError as error:
         return Unreadable(canonical, f"ledger row {row_id}: {error}")
     money = parse_money(entry_price), parse_money(market_value)
-    return LedgerRow(row_id, canonical, asset_class, strategy_id, value, version, *money)
+    return LedgerRow(row_id, canonical, asset_class, strategy_id, value, version, *money, asset_id)
 
 
 def _conflict(
@@ -168,7 +241,7 @@ def _hold(
 
 
 def _baseline(
-    symbol: str, asset_class: str, broker_quantity: str, ledger_quantity: str, cost_basis: str | None, at: str
+    symbol: str, asset_class: str, broker_quantity: str, ledger_quantity: str, cost_basis: str | None, at: str, seq: int
 ) -> Baseline:
     return Baseline(
         Instrument(asset_class, symbol),
@@ -176,4 +249,40 @@ def _baseline(
         parse_decimal(ledger_quantity),
         parse_money(cost_basis),
         parse_time(at),
+        seq,
+    )
+
+
+def _accepted(symbol: str, asset_class: str, difference: str, at: str, by: str, note: str | None) -> Accepted:
+    return Accepted(Instrument(asset_class, symbol), parse_decimal(difference), parse_time(at), by, note)
+
+
+def _decision(
+    decision_id: int,
+    symbol: str,
+    asset_class: str,
+    resolution: str,
+    broker_quantity: str,
+    ledger_quantity: str,
+    by: str,
+    at: str,
+    conflict_id: int | None,
+    hold_id: int | None,
+    names_row: int,
+    strategy_id: str | None,
+    note: str | None,
+) -> Decision:
+    return Decision(
+        id=decision_id,
+        instrument=Instrument(asset_class, symbol),
+        resolution=Resolution(resolution),
+        broker_quantity=parse_decimal(broker_quantity),
+        ledger_quantity=parse_decimal(ledger_quantity),
+        by=by,
+        at=parse_time(at),
+        conflict_id=conflict_id,
+        hold_id=hold_id,
+        names_row=bool(names_row),
+        strategy_id=strategy_id,
+        note=note,
     )

@@ -17,6 +17,7 @@ from recond.core.model import Conflict, Hold, Instrument, Kind
 from recond.core.run import Record, Run
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.correcting import correct
+from recond.sqlite.linking import keep_evidence, link
 from recond.sqlite.reading import changed_symbols
 from recond.sqlite.text import decimal_text, money_text, time_or_null, time_text
 
@@ -33,7 +34,7 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     """
     if await fetch(connection, "SELECT id FROM runs WHERE id = ?", (record.run.id,), int):
         return record.run
-    if record.run.outcomes or record.baselines:
+    if record.run.outcomes or record.baselines or record.ended_decisions:
         changed = await changed_symbols(connection, record.run.account, record.seq)
         if changed:
             record = withhold(record, changed)
@@ -43,7 +44,11 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     conflict_ids, hold_ids = await _write_conflicts(connection, run), await _write_holds(connection, run)
     if conflict_ids or hold_ids:
         run = await asyncio.to_thread(numbered, run, conflict_ids, hold_ids)
+    await keep_evidence(connection, record)
     await correct(connection, run, at)
+    await link(connection, run, at)
+    await _write_decisions(connection, record, at)
+    await _write_accepted(connection, record)
     await _refresh(connection, record, at)
     return replace(run, recorded=True)
 
@@ -197,6 +202,46 @@ def _hold_state(hold: Hold) -> tuple[Value, ...]:
     )
 
 
+async def _write_decisions(connection: aiosqlite.Connection, record: Record, at: str) -> None:
+    """What came of the operators' decisions."""
+    acted_on = [outcome.decision for outcome in record.run.outcomes if outcome.decision is not None]
+    await write(
+        connection,
+        "UPDATE decisions SET ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL",
+        ((at, decision.outcome, decision.id) for decision in (*acted_on, *record.ended_decisions)),
+    )
+
+
+async def _write_accepted(connection: aiosqlite.Connection, record: Record) -> None:
+    """The differences that are accepted from now on, and those that are no more."""
+    account = record.run.account
+    await write(
+        connection,
+        "DELETE FROM accepted WHERE account = ? AND asset_class = ? AND symbol = ?",
+        ((account, each.instrument.asset_class, each.instrument.symbol) for each in record.ended_accepted),
+    )
+    new = [outcome.accepted for outcome in record.run.outcomes if outcome.accepted is not None]
+    await insert(
+        connection,
+        "accepted",
+        "account, asset_class, symbol, difference, at, by, note",
+        (
+            (
+                account,
+                each.instrument.asset_class,
+                each.instrument.symbol,
+                decimal_text(each.difference),
+                time_text(each.at),
+                each.by,
+                each.note,
+            )
+            for each in new
+        ),
+        "ON CONFLICT (account, asset_class, symbol) DO UPDATE SET difference = excluded.difference, at = excluded.at,"
+        " by = excluded.by, note = excluded.note",
+    )
+
+
 async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) -> None:
     """Prices of agreeing rows that are still as they were read, baselines, and what is known of the account."""
     await write(
@@ -224,7 +269,7 @@ async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) ->
     await insert(
         connection,
         "baselines",
-        "account, asset_class, symbol, broker_quantity, ledger_quantity, cost_basis, at",
+        "account, asset_class, symbol, broker_quantity, ledger_quantity, cost_basis, at, seq",
         (
             (
                 record.run.account,
@@ -234,15 +279,22 @@ async def _refresh(connection: aiosqlite.Connection, record: Record, at: str) ->
                 decimal_text(baseline.ledger_quantity),
                 money_text(baseline.cost_basis),
                 time_text(baseline.at),
+                baseline.seq,
             )
             for baseline in record.baselines
         ),
         "ON CONFLICT (account, asset_class, symbol) DO UPDATE SET broker_quantity = excluded.broker_quantity,"
-        " ledger_quantity = excluded.ledger_quantity, cost_basis = excluded.cost_basis, at = excluded.at",
+        " ledger_quantity = excluded.ledger_quantity, cost_basis = excluded.cost_basis, at = excluded.at,"
+        " seq = excluded.seq",
     )
     if record.settled:
         await connection.execute(
             "UPDATE accounts SET adopted_at = ? WHERE name = ? AND adopted_at IS NULL", (at, record.run.account)
+        )
+    if record.quiet and record.read_at is not None:
+        await connection.execute(
+            "UPDATE accounts SET settled_at = ?, settled_seq = ? WHERE name = ?",
+            (time_text(record.read_at), record.seq, record.run.account),
         )
     if record.equity is not None:
         await connection.execute(

@@ -199,4 +199,4 @@ async def test_usage_and_time(broker: Broker) -> None:
 def test_nothing_trades() -> None:
     """The port has no method that could place, change or cancel anything."""
     methods = {name for name in dir(AlpacaBroker) if not name.startswith("_")}
-    assert methods == {"positions", "account", "orders", "activities", "usage", "broker_time"}
+    assert methods == {"positions", "account", "orders", "order", "activities", "usage", "broker_time"}

@@ -409,7 +409,7 @@ def test_prices_are_free(book: sqlite3.Connection) -> None:
         "UPDATE OR REPLACE corrections SET id = 2",
         (
             "INSERT OR REPLACE INTO corrections SELECT NULL, 2, position_id, version, account, symbol, asset_class,"
-            " strategy_id, action, before, after, cause, at FROM corrections"
+            " strategy_id, action, before, after, cause, proven, reverses, at FROM corrections"
         ),
         "DELETE FROM accounts",
         "UPDATE accounts SET name = 'x' WHERE name = 'main'",
@@ -424,7 +424,8 @@ def test_prices_are_free(book: sqlite3.Connection) -> None:
 def test_what_is_recond_s_is_guarded(book: sqlite3.Connection, sql: str) -> None:
     """Journal, corrections, accounts, and what is open are not rewritten by accident."""
     book.execute(
-        "INSERT INTO corrections VALUES (1, 1, 1, 1, 'main', 'AAPL', 'us_equity', NULL, 'open', '0', '1', 'fill', 'x')"
+        "INSERT INTO corrections VALUES"
+        " (1, 1, 1, 1, 'main', 'AAPL', 'us_equity', NULL, 'open', '0', '1', 'fill', 1, NULL, 'x')"
     )
     add(book, "AAPL", "1")
     sides = "'AAPL', 'us_equity', 'quantity', 'fill', '', '1', '2', 'manual', 'x', 'x', 1"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.conclude import conclude, failed, numbered, tally, withhold
-from recond.core.decide import Policy, decide
+from recond.core.decide import Matters, Policy, decide
 from recond.core.diff import Comparison, diff
 from recond.core.model import (
     AccountState,
@@ -106,8 +106,10 @@ def concluded(
             pending.append(pending_of(drift))
         else:
             doubt = "not shown" if symbol in doubted else None
-            outcomes.append(decide(drift, WHY, policy, doubt, open_conflicts.get(symbol), open_holds.get(symbol), NOW))
-    return conclude(header, held, reading, comparison, outcomes, pending, 77.0, ignore)
+            outcomes.append(
+                decide(drift, WHY, policy, Matters(doubt, open_conflicts.get(symbol), open_holds.get(symbol)), NOW)
+            )
+    return conclude(header, held, reading, comparison, outcomes, pending, 77.0, ignore, NOW)
 
 
 def test_case_16_clean_state_writes_nothing_but_prices() -> None:
@@ -117,7 +119,7 @@ def test_case_16_clean_state_writes_nothing_but_prices() -> None:
     assert (run.status, run.synced, run.added, run.removed) == (RunStatus.SUCCESS, 1, 0, 0)
     assert (run.outcomes, run.conflicts, run.corrections, run.open_holds, run.pending) == ((), (), (), (), ())
     assert (record.settled, record.equity, record.seq, record.again_s) == (True, 5000, 9, 77.0)
-    assert record.baselines == (Baseline(Instrument("us_equity", "AAPL"), Decimal(5), Decimal(5), Decimal(40), NOW),)
+    assert record.baselines == (Baseline(Instrument("us_equity", "AAPL"), Decimal(5), Decimal(5), Decimal(40), NOW, 9),)
 
 
 def test_figures_of_a_run() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from recond.core.decide import Policy, decide
+from recond.core.decide import Matters, Policy, decide
 from recond.core.model import Cause, Hold, Resolution
 from recond.core.run import Explanation, Reason, Run, RunStatus
 from tests.core.strategies import NOW, drift_of, row
@@ -27,10 +27,10 @@ def test_trigger_names_every_reason() -> None:
 def test_a_run_tells_what_was_opened_what_is_open_and_what_was_changed() -> None:
     """Resolved conflicts are opened but not open, carried ones open but not opened; corrections are of all outcomes."""
     manual, by_broker = Policy(Resolution.MANUAL, {}), Policy(Resolution.USE_BROKER, {})
-    left = decide(drift_of("AAPL", 5, row("AAPL", 3)), WHY, manual, None, None, None, NOW)
-    done = decide(drift_of("MSFT", 5, row("MSFT", 3)), WHY, by_broker, None, None, None, NOW)
-    opened = decide(drift_of("BTCUSD", 5), WHY, by_broker, None, None, None, NOW)
-    held = decide(drift_of("BRK.B", 0, row("BRK.B", 3)), WHY, manual, "doubt", None, None, NOW)
+    left = decide(drift_of("AAPL", 5, row("AAPL", 3)), WHY, manual, Matters(), NOW)
+    done = decide(drift_of("MSFT", 5, row("MSFT", 3)), WHY, by_broker, Matters(), NOW)
+    opened = decide(drift_of("BTCUSD", 5), WHY, by_broker, Matters(), NOW)
+    held = decide(drift_of("BRK.B", 0, row("BRK.B", 3)), WHY, manual, Matters("doubt", None, None), NOW)
     assert left.conflict is not None
     assert done.conflict is not None
     again = replace(left.conflict, sightings=2)

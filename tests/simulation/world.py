@@ -239,8 +239,14 @@ class SimulatedBroker:
         await self._request()
         return ()
 
-    async def activities(self, after: datetime) -> Activities:
+    async def order(self, order_id: str) -> Order:
         await self._request()
+        raise BrokerUnavailable("HTTP 404", hint="there is no such order")
+
+    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
+        await self._request()
+        if bookings_only:
+            return Activities(())
         now_s, world = self.world.now_s(), self.world
         since_s = (after - EPOCH) / timedelta(seconds=1)
         recent = [f for f in world.fills[-5000:] if f.told_s <= now_s and f.at_s > since_s]

@@ -15,7 +15,9 @@ CREATE TABLE accounts (
     broker_account_id TEXT UNIQUE,   -- pinned at first contact
     adopted_at TEXT,                 -- first wholly settled run
     equity TEXT,                     -- at the last agreement
-    equity_at TEXT
+    equity_at TEXT,
+    settled_at TEXT,                 -- broker's time of the last reading after which nothing was left open
+    settled_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TRIGGER accounts_inserted BEFORE INSERT ON accounts
@@ -83,6 +85,7 @@ CREATE TABLE changes (
 ) STRICT;
 
 CREATE INDEX changes_of_position ON changes (position_id, version);
+CREATE INDEX changes_of_symbol ON changes (account, symbol, seq);
 
 -- recond writes the correction first and then the row; the journal finds it by the version it will make.
 CREATE TABLE corrections (
@@ -98,11 +101,27 @@ CREATE TABLE corrections (
     before TEXT NOT NULL,
     after TEXT NOT NULL,
     cause TEXT NOT NULL,
+    proven INTEGER NOT NULL DEFAULT 0,   -- whether evidence said why; `explanations` has what came later
+    reverses INTEGER,                    -- the correction that this one undoes
     at TEXT NOT NULL,
     UNIQUE (position_id, version)
 ) STRICT;
 
 CREATE INDEX corrections_of_run ON corrections (run_id);
+CREATE INDEX corrections_of_symbol ON corrections (account, symbol, id);
+CREATE INDEX corrections_unproven ON corrections (account, at) WHERE proven = 0;
+
+-- What evidence that came later says of a correction; it changes no quantity.
+CREATE TABLE explanations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    correction_id INTEGER NOT NULL,
+    run_id INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    explanation TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX explanations_of_correction ON explanations (correction_id);
 
 CREATE TRIGGER changes_replaced BEFORE INSERT ON changes WHEN EXISTS (SELECT 1 FROM changes WHERE seq = NEW.seq)
 BEGIN
@@ -461,9 +480,44 @@ CREATE TABLE baselines (
     broker_quantity TEXT NOT NULL,
     ledger_quantity TEXT NOT NULL,
     cost_basis TEXT,
-    at TEXT NOT NULL,
+    at TEXT NOT NULL,                -- the broker's time of the reading
+    seq INTEGER NOT NULL DEFAULT 0,  -- the position in the journal by then
     PRIMARY KEY (account, asset_class, symbol)
 ) STRICT, WITHOUT ROWID;
+
+-- Differences that an operator has accepted: broker minus ledger, silent while it is just that.
+CREATE TABLE accepted (
+    account TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    difference TEXT NOT NULL,
+    at TEXT NOT NULL,
+    by TEXT NOT NULL,
+    note TEXT,
+    PRIMARY KEY (account, asset_class, symbol)
+) STRICT, WITHOUT ROWID;
+
+-- What operators have decided, each acted on by the pass that next judges the instrument, or refused by it.
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset_class TEXT NOT NULL,
+    conflict_id INTEGER,
+    hold_id INTEGER,
+    resolution TEXT NOT NULL,        -- use_broker | use_db
+    broker_quantity TEXT NOT NULL,   -- as the operator saw them
+    ledger_quantity TEXT NOT NULL,
+    names_row INTEGER NOT NULL,      -- whether strategy_id is meant
+    strategy_id TEXT,
+    by TEXT NOT NULL,
+    note TEXT,
+    at TEXT NOT NULL,
+    ended_at TEXT,                   -- NULL: nothing has come of it yet
+    outcome TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX decisions_open ON decisions (account, asset_class, symbol) WHERE ended_at IS NULL;
 
 CREATE TABLE activities (
     account TEXT NOT NULL,
@@ -497,8 +551,11 @@ CREATE TABLE executions (
     price TEXT,
     position_qty TEXT,
     at TEXT NOT NULL,                -- the broker's time
+    client_order_id TEXT,            -- NULL: not known
+    previous_id TEXT,                -- the execution that this bust or correction is about
     covered_by INTEGER
 ) STRICT;
 
 CREATE UNIQUE INDEX executions_once ON executions (account, order_id, symbol, coalesce(cum_qty, execution_id, ''));
 CREATE INDEX executions_by_time ON executions (account, at);
+CREATE INDEX executions_by_symbol ON executions (account, symbol, at);

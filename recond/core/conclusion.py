@@ -1,0 +1,120 @@
+"""The pure half of a pass after the verdicts: doubts, decisions, and what they add up to.
+
+Owns the bringing together of what is open on an instrument before it is decided about.
+May not ask for anything: all that is known is handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from recond.core.absence import unproven
+from recond.core.conclude import conclude
+from recond.core.decide import Matters, decide
+from recond.core.diff import Comparison
+from recond.core.judge import Judgement
+from recond.core.model import AccountState, Cause, Drift, Holdings, Instrument, Kind, LedgerReading
+from recond.core.rules import Rules
+from recond.core.run import Explanation, Outcome, Record, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Both sides of one reading, compared and judged."""
+
+    holdings: Holdings
+    reading: LedgerReading
+    comparison: Comparison
+    judgement: Judgement
+
+
+def conclusion(
+    header: Run,
+    both: Both,
+    explanations: Mapping[Instrument, Explanation],
+    proof: AccountState | None,
+    ended_s: float,
+    read_at: datetime,
+    rules: Rules,
+) -> Record:
+    """Decide about every confirmed drift and add it up.
+
+    `proof` is the account as read after the holdings, None when it could not be; `ended_s` and `read_at` are when the
+    reading ended, on the monotonic and on the broker's clock.
+    """
+    reading, confirmed = both.reading, both.judgement.confirmed
+    decided = {decision.instrument for decision in reading.decisions}
+    explained = {d.instrument: _alone(explanations[d.instrument], decided) for d in confirmed}
+    doubts = _doubts(both, explained, proof, rules)
+    conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
+    holds = {hold.instrument.symbol: hold for hold in reading.holds}
+    decisions = {decision.instrument: decision for decision in reading.decisions}
+    partners = _partners(confirmed, explained)
+    outcomes: list[Outcome] = []
+    for drift in confirmed:
+        matters = Matters(
+            doubt=doubts.get(drift.instrument),
+            conflict=conflicts.get(drift.instrument.symbol),
+            hold=holds.get(drift.instrument.symbol),
+            decision=decisions.get(drift.instrument),
+            partner=partners.get(drift.instrument),
+        )
+        outcomes.append(decide(drift, explained[drift.instrument], rules.policy, matters, header.finished_at))
+    again_s = ended_s + rules.timing.confirm_after_s
+    return conclude(
+        header,
+        both.holdings,
+        reading,
+        both.comparison,
+        outcomes,
+        both.judgement.pending,
+        again_s,
+        rules.ignore,
+        read_at,
+    )
+
+
+def _alone(explanation: Explanation, decided: set[Instrument]) -> Explanation:
+    """The explanation without its other name, when an operator has decided about either of the two."""
+    others = {other for part in explanation.parts for other in (part.goes_to, part.comes_from) if other is not None}
+    if not others & decided:
+        return explanation
+    return replace(explanation, parts=tuple(replace(p, goes_to=None, comes_from=None) for p in explanation.parts))
+
+
+def _doubts(
+    both: Both, explained: Mapping[Instrument, Explanation], proof: AccountState | None, rules: Rules
+) -> dict[Instrument, str]:
+    """Why some of it must not be acted on: absence that nothing proves, rows that somebody took away."""
+    reading, confirmed = both.reading, both.judgement.confirmed
+    vanished = [d for d in confirmed if d.kind is Kind.MISSING_AT_BROKER and not explained[d.instrument].evident]
+    open_positions = sum(bool(a.rows) for a in both.comparison.agreements)
+    open_positions += sum(bool(d.rows) for d in both.comparison.drifts)
+    doubts = unproven(vanished, both.holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
+    lost = {row.symbol: row for row in reading.lost}
+    for drift in confirmed:
+        row = lost.get(drift.instrument.symbol)
+        if row is not None:
+            what = f"ledger row {row.id} with {row.quantity:f} is gone, though nobody closed it"
+            doubts[drift.instrument] = f"{what}: put it back, or accept this to have it entered anew"
+    for drift in confirmed:
+        for part in explained[drift.instrument].parts:
+            other = part.goes_to or part.comes_from
+            if other is not None and drift.instrument in doubts:
+                doubts.setdefault(other, f"{drift.instrument.symbol} is held: {doubts[drift.instrument]}")
+    return doubts
+
+
+def _partners(confirmed: tuple[Drift, ...], explained: Mapping[Instrument, Explanation]) -> dict[Instrument, Drift]:
+    """By instrument the drift of its other name."""
+    drifts = {drift.instrument: drift for drift in confirmed}
+    return {
+        drift.instrument: drifts[other]
+        for drift in confirmed
+        if Cause.SYMBOL_CHANGE in explained[drift.instrument].causes
+        for part in explained[drift.instrument].parts
+        for other in (part.goes_to, part.comes_from)
+        if other is not None and other in drifts
+    }

@@ -1,0 +1,71 @@
+"""Evidence that comes after a correction was made without it.
+
+Owns the linking of late fills and activities to the correction that they explain.
+May not change a quantity, or let one piece of evidence explain two things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from recond.core.effects import Effect, bookings, fills
+from recond.core.exact import exactly
+from recond.core.model import Activity, Cause, Execution, PastCorrection
+from recond.core.ownership import sums_of
+from recond.core.run import LateLink
+
+LATE_MAX = timedelta(days=4)
+"""Alpaca books what is no trade by the next day; this spans a weekend and a holiday."""
+FILL_BEFORE = timedelta(hours=1)
+
+
+@exactly
+def late_links(
+    corrections: Sequence[PastCorrection],
+    executions: Sequence[Execution],
+    activities: Sequence[Activity],
+    strategies: Mapping[str, str],
+    tolerance: Mapping[str, Decimal],
+) -> tuple[LateLink, ...]:
+    """What explains earlier corrections that nothing has proven: at most one explanation for each run and instrument.
+
+    `executions` and `activities` are those that have explained nothing yet. The oldest corrections come first.
+    """
+    links: list[LateLink] = []
+    used: set[object] = set()
+    unproven = [c for c in corrections if not c.proven and not c.reversed]
+    for run_id, instrument in dict.fromkeys((c.run_id, c.instrument) for c in sorted(unproven, key=lambda c: c.id)):
+        made = [c for c in unproven if (c.run_id, c.instrument) == (run_id, instrument)]
+        allowed = tolerance.get(instrument.asset_class, Decimal(0))
+        free = [e for e in bookings(activities, instrument) if not used.intersection(e.activities)]
+        trades = [e for e in fills(executions, instrument.symbol, strategies) if not used.intersection(e.executions)]
+        found = _explaining(made, free, trades, allowed)
+        if found:
+            used.update(key for effect in found for key in (*effect.activities, *effect.executions))
+            text = "; ".join(f"{effect.label} ({effect.at:%Y-%m-%d %H:%M:%S})" for effect in found)
+            links.append(
+                LateLink(
+                    correction_id=made[0].id,
+                    cause=max(found, key=lambda effect: abs(effect.quantity)).cause,
+                    text=f"explained later: {text}",
+                    executions=tuple(key for effect in found for key in effect.executions),
+                    activities=tuple(id_ for effect in found for id_ in effect.activities),
+                )
+            )
+    return tuple(links)
+
+
+def _explaining(
+    made: Sequence[PastCorrection], booked: Sequence[Effect], trades: Sequence[Effect], tolerance: Decimal
+) -> tuple[Effect, ...]:
+    """The effects that add up to what these corrections of one instrument changed."""
+    change, at = sum((c.quantity for c in made), Decimal(0)), made[0].at
+    for effect in booked:
+        near = abs(effect.at - at) <= LATE_MAX
+        renamed = made[0].cause is Cause.SYMBOL_CHANGE and effect.cause is Cause.SYMBOL_CHANGE
+        if near and (renamed or abs(effect.quantity - change) <= tolerance):
+            return (effect,)
+    before = [effect for effect in trades if at - FILL_BEFORE <= effect.at <= at]
+    return next((group for group in sums_of(before) if abs(sum((e.quantity for e in group), -change)) <= tolerance), ())

@@ -1,0 +1,213 @@
+"""Finding out why confirmed drifts are there: what to ask the broker and the ledger, and no more than is needed.
+
+Owns the spending of requests on evidence: fills before a verdict, bookings only when fills explain nothing, single
+orders only when it matters whose they were.
+May not explain or decide anything itself, or fail a pass because evidence cannot be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from recond.core.effects import moves
+from recond.core.evidence import executions_of, key, merged
+from recond.core.explain import Known, Patience, base_of, explain
+from recond.core.late import late_links
+from recond.core.model import Activities, Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
+from recond.core.run import Explanation, LateLink
+from recond.evidence import Evidence
+from recond.ports import Broker, BrokerUnavailable, Ledger
+
+LOOK_BACK_MAX = timedelta(days=7)
+CORRECTED_BEFORE = timedelta(days=4)
+"""How far back a correction can still be booked twice, or be explained by what comes late."""
+ORDERS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the broker told when it was asked: everything since `since`, or bookings only since `bookings_since`."""
+
+    since: datetime | None = None
+    bookings_since: datetime | None = None
+    entries: tuple[Activity, ...] = ()
+    complete: bool = True
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Why each confirmed drift is there, what late evidence says of earlier ones, and the evidence to be stored."""
+
+    explanations: Mapping[Instrument, Explanation] = field(default_factory=dict)
+    late_links: tuple[LateLink, ...] = ()
+    activities: tuple[Activity, ...] = ()
+    executions: tuple[Execution, ...] = ()
+
+
+class Investigator:
+    """Asks for the evidence of one account. `strategies` maps strategies to client_order_id prefixes."""
+
+    def __init__(
+        self,
+        account: str,
+        broker: Broker,
+        ledger: Ledger,
+        evidence: Evidence,
+        *,
+        strategies: Mapping[str, str],
+        patience: Patience,
+        tolerance: Mapping[str, Decimal],
+    ) -> None:
+        self._account, self._broker, self._ledger, self._evidence = account, broker, ledger, evidence
+        self._strategies, self._patience, self._tolerance = strategies, patience, tolerance
+
+    async def ask(self, now: datetime, since: datetime | None) -> Found:
+        """Ask the broker for everything that moved lately, and since that moment if it is earlier."""
+        usual = self._evidence.look_back(now)
+        begin = usual if since is None else min(usual, since)
+        found = await self._broker.activities(begin)
+        lately = tuple(entry for entry in found.entries if entry.at is None or entry.at > usual)
+        missed = self._evidence.looked_up(Activities(lately, found.complete))
+        return Found(begin, begin, found.entries, found.complete, missed)
+
+    def window(self, drifts: Sequence[Drift], reading: LedgerReading, now: datetime) -> datetime | None:
+        """From when on evidence can matter for these drifts; None when none of them has a baseline."""
+        known = [base.at for base in self._bases(drifts, reading).values() if base is not None]
+        return max(min(known) - self._patience.late, now - LOOK_BACK_MAX) if known else None
+
+    async def explain(
+        self,
+        drifts: Sequence[Drift],
+        reading: LedgerReading,
+        ages: Mapping[Instrument, timedelta],
+        now: datetime,
+        found: Found,
+    ) -> Findings:
+        """Explain these drifts. `found` is what the broker was asked for already, `now` the broker's time."""
+        window = self.window(drifts, reading, now)
+        if window is None and reading.unproven_since is None:
+            return Findings(explain(drifts, self._bases(drifts, reading), ages, Known(now), self._patience, {}))
+        known = await self._known(drifts, reading, found, now, window)
+        findings = self._findings(drifts, reading, ages, known)
+        if not all(explanation.evident for explanation in findings.explanations.values()) and window is not None:
+            found = await self._with_bookings(found, window, reading.unproven_since)
+            known = await self._known(drifts, reading, found, now, window)
+            findings = self._findings(drifts, reading, ages, known)
+        orders = await self._owners(findings, known)
+        if orders:
+            told = {e: orders[e.order_id] for e in known.executions if e.order_id in orders}
+            executions = tuple(
+                replace(e, client_order_id=told[e]) if e in told else e for e in known.executions
+            )  # fmt: skip
+            findings = self._findings(drifts, reading, ages, replace(known, executions=executions))
+        return findings
+
+    async def explain_late(self, reading: LedgerReading, now: datetime) -> Findings:
+        """What has come in meanwhile that explains earlier corrections; nothing when the broker cannot tell now."""
+        if reading.unproven_since is None:
+            return Findings()
+        found = await self._with_bookings(Found(), now, reading.unproven_since)
+        return self._findings((), reading, {}, await self._known((), reading, found, now, None))
+
+    def _bases(self, drifts: Sequence[Drift], reading: LedgerReading) -> dict[Instrument, Baseline | None]:
+        return {d.instrument: base_of(d, reading.baselines, reading.settled_at, reading.settled_seq) for d in drifts}
+
+    def _findings(
+        self,
+        drifts: Sequence[Drift],
+        reading: LedgerReading,
+        ages: Mapping[Instrument, timedelta],
+        known: Known,
+    ) -> Findings:
+        """What the core makes of what is known: first what explains earlier corrections, then what is left."""
+        late = late_links(known.corrections, known.executions, known.activities, self._strategies, self._tolerance)
+        covered = {each for link in late for each in link.executions}
+        used = {each for link in late for each in link.activities}
+        left = replace(
+            known,
+            executions=tuple(e for e in known.executions if key(e) not in covered),
+            activities=tuple(a for a in known.activities if a.id not in used),
+        )
+        explanations = explain(drifts, self._bases(drifts, reading), ages, left, self._patience, self._tolerance)
+        evidence: set[Key | str] = {
+            k for e in explanations.values() for part in e.parts for k in part.executions
+        } | used
+        return Findings(
+            explanations=explanations,
+            late_links=late,
+            activities=tuple(a for a in known.activities if a.type != "FILL"),
+            executions=tuple(e for e in known.executions if key(e) in evidence),
+        )
+
+    async def _known(
+        self,
+        drifts: Sequence[Drift],
+        reading: LedgerReading,
+        found: Found,
+        now: datetime,
+        window: datetime | None,
+    ) -> Known:
+        """The ledger's memory, what the stream told, and what the broker answered, put together."""
+        bases = self._bases(drifts, reading)
+        since = {instrument.symbol: base.seq for instrument, base in bases.items() if base is not None}
+        for entry in found.entries:
+            if entry.symbol is not None and entry.type != "FILL" and moves(entry):
+                since.setdefault(entry.symbol, reading.seq)
+        executed = min(filter(None, (window, reading.unproven_since, now)))
+        history = await self._ledger.history(
+            self._account,
+            since,
+            executed=executed - self._patience.late,
+            corrected=now - CORRECTED_BEFORE,
+        )
+        executions: dict[Key, Execution] = {key(execution): execution for execution in history.executions}
+        told = (execution for entry in found.entries for execution in executions_of(entry))
+        for execution in (*self._evidence.known(since), *told):
+            if execution.symbol in since and execution.at >= executed - self._patience.late:
+                before = executions.get(key(execution))
+                executions[key(execution)] = execution if before is None else merged(before, execution)
+        return Known(
+            at=now,
+            executions=tuple(executions.values()),
+            activities=tuple(a for a in found.entries if a.id not in history.consumed),
+            changes=history.changes,
+            corrections=history.corrections,
+            strategies=self._strategies,
+            complete=found.complete,
+        )
+
+    async def _with_bookings(self, found: Found, window: datetime, unproven_since: datetime | None) -> Found:
+        """Also what was booked since the window began, unless it has been asked for; as it is when it cannot be had."""
+        since = window if unproven_since is None else min(window, unproven_since - timedelta(hours=1))
+        if found.bookings_since is not None and found.bookings_since <= since:
+            return found
+        try:
+            booked = await self._broker.activities(since, bookings_only=True)
+        except BrokerUnavailable:
+            return replace(found, complete=False)
+        entries = {entry.id: entry for entry in (*found.entries, *booked.entries)}
+        return replace(
+            found,
+            bookings_since=since,
+            entries=tuple(entries.values()),
+            complete=found.complete and booked.complete,
+        )
+
+    async def _owners(self, findings: Findings, known: Known) -> dict[str, str]:
+        """The client_order_id of orders that nobody knows whose they are, when that makes a difference."""
+        if not self._strategies:
+            return {}
+        parts = [part for e in findings.explanations.values() for part in e.parts if part.cause is Cause.FILL]
+        keys = {k for part in parts for k in part.executions}
+        unknown = [e.order_id for e in known.executions if key(e) in keys and e.client_order_id is None]
+        owners: dict[str, str] = {}
+        for order_id in list(dict.fromkeys(unknown))[:ORDERS_MAX]:
+            try:
+                owners[order_id] = (await self._broker.order(order_id)).client_order_id
+            except BrokerUnavailable:
+                continue
+        return owners
