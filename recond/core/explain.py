@@ -157,24 +157,25 @@ def _fits(
 ) -> list[tuple[Effect, ...]]:
     """The sets of effects that add up to the broker's own move since the baseline, those of the fewest bookings.
 
-    Fills count from the baseline on. Those shortly before it may be in it already, the last ones may not be shown yet:
-    of both a part counts that is without gaps in time. Bookings count or not, for they may come before or after the
-    quantity moves.
+    Fills count from the baseline on. The last ones may not be shown yet; those shortly before it are in it already, but
+    for when nothing else adds up: of both a part counts that is without gaps in time. Bookings count or not, for they
+    may come before or after the quantity moves.
     """
     move = drift.broker - base.broker_quantity
     early = [e for e in moved if e.at <= base.at + SLACK]
     last = [e for e in moved if e.at > base.at + SLACK and e.at > now - patience.late - SLACK]
     sure = [e for e in moved if e.at > base.at + SLACK and e not in last]
     recent = sorted(booked, key=lambda e: (e.at, e.activities))[-EVENTS_MAX:]
-    fits: list[tuple[Effect, ...]] = []
-    for count in range(min(TOGETHER_MAX, len(recent)) + 1):
-        for events in combinations(recent, count):
-            fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), early, sure, last, drift, tolerance)
-            if fit is not None:
-                fits.append((*fit, *events))
-        if fits:
-            return fits
-    return fits
+    for usable in ((), early) if early else ((),):
+        for count in range(min(TOGETHER_MAX, len(recent)) + 1):
+            fits: list[tuple[Effect, ...]] = []
+            for events in combinations(recent, count):
+                fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), usable, sure, last, drift, tolerance)
+                if fit is not None:
+                    fits.append((*fit, *events))
+            if fits:
+                return fits
+    return []
 
 
 def _cut(

@@ -1,0 +1,423 @@
+"""The scenario table: what happens to an account, and the cause, rows, cost basis and gate that come of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.scenarios import Play, Stage, play
+
+D = Decimal
+CALL, PUT = "AAPL300118C00090000", "AAPL300118P00090000"
+TABLE: dict[str, Play] = {}
+POLICIES: dict[str, str] = {}
+
+
+def scenario(play: Play) -> Play:
+    """A row of the table, under the function's name."""
+    TABLE[play.__name__] = play
+    return play
+
+
+def on(policy: str) -> Callable[[Play], Play]:
+    """The account's policy in a scenario."""
+
+    def named(play: Play) -> Play:
+        POLICIES[play.__name__] = policy
+        return play
+
+    return named
+
+
+async def only(stage: Stage, *causes: str) -> None:
+    """These causes and no others, and everything agrees in the end."""
+    await stage.found(*causes)
+    await stage.settled()
+    assert {drift["cause"] for drift in await stage.drifts()} == set(causes), await stage.drifts()
+    assert await stage.gate("AAPL") == "clear"
+
+
+# Fills
+
+
+@scenario
+async def missed_fill(stage: Stage) -> None:
+    """A fill that the platform never booked goes to its strategy's row, at the broker's entry."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", 10, "mean", 110)
+    await only(stage, "missed_fill")
+    assert stage.rows() == {("AAPL", "mean"): D(20)}
+    assert stage.entries() == {("AAPL", "mean"): D(105)}
+
+
+@scenario
+async def missed_fill_of_a_new_strategy(stage: Stage) -> None:
+    """A strategy that had no row gets one, at what it paid."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", 10, "trend", 120)
+    await only(stage, "missed_fill")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(10)}
+    assert stage.entries()["AAPL", "trend"] == D(120)
+
+
+@scenario
+async def missed_partial_fill(stage: Stage) -> None:
+    """One of several partial fills was lost."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 10, "trend")
+    await stage.settled()
+    stage.trade("AAPL", 3, "mean")
+    stage.trade("AAPL", 4, "trend")
+    stage.trade("AAPL", 5, "mean")
+    stage.book("AAPL", 3, "mean")
+    stage.book("AAPL", 5, "mean")
+    await only(stage, "missed_fill")
+    assert stage.rows() == {("AAPL", "mean"): D(18), ("AAPL", "trend"): D(14)}
+
+
+@scenario
+async def manual_buy_one_strategy(stage: Stage) -> None:
+    """Somebody buys by hand what one strategy holds: its row is set."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", 5, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", "mean"): D(15)}
+
+
+@scenario
+async def manual_buy_two_strategies(stage: Stage) -> None:
+    """Bought by hand beside two strategies: it is nobody's."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.trade("AAPL", 5, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(20), ("AAPL", None): D(5)}
+
+
+@scenario
+async def manual_buy_of_something_new(stage: Stage) -> None:
+    """Bought by hand in a settled account."""
+    await stage.settled()
+    stage.trade("AAPL", 5, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", None): D(5)}
+
+
+@scenario
+async def manual_sell_two_strategies(stage: Stage) -> None:
+    """Sold by hand, and two strategies hold it: an operator decides, the symbol is blocked."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.trade("AAPL", -5, None)
+    await stage.found("external_trade")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(20)}
+    assert (await stage.drifts())[0]["resolution"] == "manual"
+    assert await stage.gate("AAPL") == "blocked"
+    assert await stage.gate() == "blocked"
+    assert await stage.gate("MSFT") == "clear"
+
+
+@scenario
+async def manual_short(stage: Stage) -> None:
+    """Sold short by hand."""
+    await stage.settled()
+    stage.trade("AAPL", -7, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", None): D(-7)}
+
+
+@scenario
+async def flip_long_to_short(stage: Stage) -> None:
+    """Sold by hand beyond what was held: the row flips, at the broker's new entry."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", -15, None, 110)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", "mean"): D(-5)}
+    assert stage.entries() == {("AAPL", "mean"): D(110)}
+
+
+@scenario
+async def external_close(stage: Stage) -> None:
+    """Closed by hand: every row is closed."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.trade("AAPL", -30, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {}
+
+
+@scenario
+async def rejected_order_booked(stage: Stage) -> None:
+    """The platform booked an order that was rejected: undone on that row."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.book("AAPL", 8, "trend")
+    await only(stage, "ledger_edit")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(20)}
+
+
+@scenario
+async def correction_then_late_booking(stage: Stage) -> None:
+    """A missed fill is corrected, and then the platform books it after all: undone on that row."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", 5, "mean")
+    await stage.found("missed_fill")
+    await stage.settled()
+    stage.book("AAPL", 5, "mean")
+    await only(stage, "missed_fill", "double_booking")
+    assert stage.rows() == {("AAPL", "mean"): D(15)}
+
+
+@scenario
+async def two_causes_at_once(stage: Stage) -> None:
+    """A missed fill and a trade by hand in one symbol: both told, each in its row."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.trade("AAPL", 3, "trend")
+    stage.trade("AAPL", 4, None)
+    await stage.found("external_trade")
+    await stage.settled()
+    (drift,) = await stage.drifts()
+    assert "missed_fill" in drift["explanation"]
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(23), ("AAPL", None): D(4)}
+
+
+@scenario
+async def no_explanation(stage: Stage) -> None:
+    """The position moves and nothing tells why."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("silent", symbol="AAPL", qty=5, price=100)
+    await only(stage, "unexplained")
+    assert stage.rows() == {("AAPL", "mean"): D(15)}
+
+
+@scenario
+@on('unexplained = "manual"')
+async def no_explanation_by_hand(stage: Stage) -> None:
+    """The policy says that an operator decides about what nothing explains."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("silent", symbol="AAPL", qty=5, price=100)
+    await stage.found("unexplained")
+    assert stage.rows() == {("AAPL", "mean"): D(10)}
+    assert await stage.gate("AAPL") == "blocked"
+
+
+# Splits
+
+
+def splits(new: int, old: int, rows: dict[str, int], activity: str | float, name: str) -> None:
+    """A split with these strategies' rows, with its activity at once, later or never."""
+
+    async def play(stage: Stage) -> None:
+        for strategy, quantity in rows.items():
+            stage.bought("AAPL", quantity, strategy)
+        await stage.settled()
+        stage.do("split", symbol="AAPL", new=new, old=old, activity=activity)
+        await only(stage, "split")
+        assert stage.rows() == {("AAPL", s): D(q) * new / old for s, q in rows.items()}
+        assert {key: round(price, 6) for key, price in stage.entries().items()} == {
+            ("AAPL", s): round(D(100) * old / new, 6) for s in rows
+        }
+        (drift,) = await stage.drifts()
+        assert ("suspected" in drift["explanation"]) is (activity != "now")
+
+    play.__name__ = name
+    scenario(play)
+
+
+splits(2, 1, {"mean": 10}, "now", "split_2_1")
+splits(4, 1, {"mean": 10, "trend": 20, "slow": 30}, "now", "split_4_1_three")
+splits(3, 2, {"mean": 10, "trend": 20}, "never", "split_3_2_never_told")
+splits(1, 10, {"mean": 100}, "never", "split_1_10_never_told")
+
+
+@scenario
+async def split_told_later(stage: Stage) -> None:
+    """Suspected at once, proven when the activity comes: it explains the correction and nothing else."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("split", symbol="AAPL", new=2, old=1, activity=6.0)
+    await only(stage, "split")
+    assert stage.rows() == {("AAPL", "mean"): D(20)}
+    await asyncio.sleep(6)
+    stage.trade("AAPL", 3, None)
+    await only(stage, "split", "external_trade")
+    assert stage.explained_later() == ["split"]
+
+
+@scenario
+async def split_with_cash_in_lieu(stage: Stage) -> None:
+    """33 for 20: one share and cash for the rest; told at once."""
+    stage.bought("AAPL", 33)
+    await stage.settled()
+    stage.do("split", symbol="AAPL", new=1, old=20, whole=True)
+    await only(stage, "split")
+    assert stage.rows() == {("AAPL", "mean"): D(1)}
+
+
+@scenario
+async def cash_in_lieu_never_told(stage: Stage) -> None:
+    """Held for `settle_corporate`, then done on suspicion."""
+    stage.bought("AAPL", 33)
+    await stage.settled()
+    stage.do("split", symbol="AAPL", new=1, old=20, whole=True, activity="never")
+
+    async def held() -> bool:
+        answer = await stage.daemon.reconcile(account=stage.name, wait=3)
+        return bool(answer["holds"])
+
+    await stage.until(held, "a hold")
+    assert await stage.gate("AAPL") == "blocked"
+    assert stage.rows() == {("AAPL", "mean"): D(33)}
+    await only(stage, "split")
+    assert stage.rows() == {("AAPL", "mean"): D(1)}
+
+
+# Names, mergers, transfers
+
+
+@scenario
+async def symbol_change(stage: Stage) -> None:
+    """The row goes on under the new name, with its strategy."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.do("rename", symbol="AAPL", to="FRESH")
+    await only(stage, "symbol_change")
+    assert stage.rows() == {("FRESH", "mean"): D(10), ("FRESH", "trend"): D(20)}
+
+
+@scenario
+async def symbol_change_never_told(stage: Stage) -> None:
+    """Found by the asset id, on suspicion."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("rename", symbol="AAPL", to="FRESH", activity="never")
+    await only(stage, "symbol_change")
+    assert stage.rows() == {("FRESH", "mean"): D(10)}
+
+
+@scenario
+async def acats_in(stage: Stage) -> None:
+    """Shares come from another broker."""
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=40, price=90, type="ACATS")
+    await only(stage, "transfer")
+    assert stage.rows() == {("AAPL", None): D(40)}
+
+
+@scenario
+async def share_journal(stage: Stage) -> None:
+    """Shares are journalled away."""
+    stage.bought("AAPL", 40)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=-15, type="JNLS")
+    await only(stage, "transfer")
+    assert stage.rows() == {("AAPL", "mean"): D(25)}
+
+
+# Options
+
+
+@scenario
+async def option_expiry(stage: Stage) -> None:
+    """Worthless at its end, told at once."""
+    stage.bought(PUT, 2)
+    await stage.settled()
+    stage.do("price", symbol=PUT, price=D("0.01"))
+    stage.do("expire", symbol=PUT)
+    await only(stage, "option_expiry")
+    assert stage.rows() == {}
+
+
+@scenario
+async def option_exercise(stage: Stage) -> None:
+    """A long call becomes shares."""
+    stage.bought(CALL, 1)
+    await stage.settled()
+    stage.do("exercise", symbol=CALL)
+    await only(stage, "option_exercise")
+    assert stage.rows() == {("AAPL", None): D(100)}
+    assert stage.entries() == {("AAPL", None): D(90)}
+
+
+@scenario
+async def option_exercise_never_told(stage: Stage) -> None:
+    """By its looks: the contract went as its shares came."""
+    stage.bought(CALL, 1)
+    await stage.settled()
+    stage.do("exercise", symbol=CALL, activity="never")
+    await only(stage, "option_exercise")
+    assert stage.rows() == {("AAPL", None): D(100)}
+
+
+@scenario
+async def option_assignment(stage: Stage) -> None:
+    """A short put is assigned: the shares come."""
+    stage.bought("AAPL", 5)
+    stage.bought(PUT, -2)
+    await stage.settled()
+    stage.do("assign", symbol=PUT)
+    await only(stage, "option_assignment")
+    assert stage.rows() == {("AAPL", "mean"): D(205)}
+
+
+# Coins
+
+
+@scenario
+async def crypto_fee(stage: Stage) -> None:
+    """Bought 0.1, booked 0.1, held 0.09975: the fee was taken in the coin, and its CFEE comes later."""
+    await stage.settled()
+    stage.trade("BTCUSD", "0.1", "mean")
+    stage.book("BTCUSD", "0.1", "mean")
+    await only(stage, "crypto_fee")
+    assert stage.rows() == {("BTCUSD", "mean"): D("0.09975")}
+    stage.do("book_fees")
+    stage.trade("AAPL", 1, None)
+    await only(stage, "crypto_fee", "external_trade")
+    assert stage.explained_later() in ([], ["crypto_fee"])
+
+
+@scenario
+async def coin_deposit(stage: Stage) -> None:
+    """Coins come over the chain."""
+    await stage.settled()
+    stage.do("transfer", symbol="BTCUSD", qty=D("0.5"), price=50000, type="OCT")
+    await only(stage, "transfer")
+    assert stage.rows() == {("BTCUSD", None): D("0.5")}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
+    """All scenarios, played at once."""
+    folder: Path = tmp_path_factory.mktemp("scenarios")
+    return asyncio.run(play(folder, TABLE, POLICIES))
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", TABLE)
+def test_scenario(ended: dict[str, BaseException | None], name: str) -> None:
+    """The whole daemon against the simulated Alpaca: cause, rows, cost basis and gate are those of the table."""
+    error = ended[name]
+    if error is not None:
+        raise error
+
+
+_ = Awaitable
