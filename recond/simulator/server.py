@@ -20,9 +20,10 @@ from aiohttp import web
 
 from recond.simulator.account import Account
 from recond.simulator.books import utc_now
-from recond.simulator.control import NAMES, Clear, ControlError, Result, parsed, summary
+from recond.simulator.control import NAMES, Clear, ControlError, parsed, summary
 from recond.simulator.exchange import Exchange, Timers, new_key
 from recond.simulator.faults import Active, Fault, Faults
+from recond.simulator.operations import Result
 from recond.simulator.records import RefusedError, TradeUpdate
 from recond.simulator.rest import Rest
 from recond.simulator.scenarios import SCENARIOS, Scenario
