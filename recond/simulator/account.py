@@ -1,8 +1,8 @@
 """One Alpaca account: its books, and the orders, executions and trade updates that move them.
 
-Owns what an order, a fill, a cancel, a replace, a reject and a bust do. Everything else that moves a position
-is in `corporate`. May not know the network, timers or when an order is filled: whoever drives it calls `fill`.
-Orders and executions are kept for the account's life.
+Owns what an order, a fill, a cancel, a replace, a reject, a bust and a correction do. What moves a position
+without an order is in `corporate`, `mergers`, `options` and `transfers`. May not know the network, timers or when an
+order is filled: whoever drives it calls `fill`. Orders and executions are kept for the account's life.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Account(Books):
         self.orders: dict[str, Order] = {}
         self.open_orders: dict[str, None] = {}  # ids, in the order of submission
         self.executions: dict[str, Execution] = {}
-        self.busted: set[str] = set()
+        self.undone: set[str] = set()  # ids of executions that were busted or corrected
         self._client_ids: set[str] = set()
 
     def submit(self, request: OrderRequest) -> Order:
@@ -203,24 +203,73 @@ class Account(Books):
         self._tell("replaced", ended, execution_id=self.new_id())
         return new
 
-    def bust(self, execution_id: str | None = None) -> Execution:
+    def bust(self, execution_id: str | None = None, *, restate: bool = False) -> Execution:
         """Take back one execution (the latest by default); the stream tells `trade_bust`, no activity is booked.
 
-        Alpaca documents neither the order's state nor an activity after a bust, so both stay as they were.
+        Alpaca documents neither the order's state nor an activity after a bust. The order stays as it was unless
+        `restate` takes the execution out of it.
         """
-        chosen = execution_id or next((x for x in reversed(self.executions) if x not in self.busted), None)
+        execution = self._standing(execution_id)
+        undone = self._amend(execution, ZERO, execution.price, restate)
+        told = replace(undone, qty=-execution.qty)
+        self._tell("trade_bust", self.orders[execution.order_id], execution=told, previous=execution.id)
+        return execution
+
+    def correct(
+        self,
+        execution_id: str | None = None,
+        *,
+        qty: Decimal | None = None,
+        price: Decimal | None = None,
+        restate: bool = False,
+    ) -> Execution:
+        """Give one execution another quantity or price; the stream tells `trade_correct` with a new execution id.
+
+        The order and the activities are left as after a bust.
+        """
+        execution = self._standing(execution_id)
+        if self.asset(execution.symbol).asset_class == "crypto":
+            raise RefusedError(42210000, "correcting the trade of a coin, with its fee, is not simulated")
+        right = self._amend(execution, qty or execution.qty, price or execution.price, restate)
+        self.executions[right.id] = right
+        self._tell("trade_correct", self.orders[execution.order_id], execution=right, previous=execution.id)
+        return right
+
+    def _standing(self, execution_id: str | None) -> Execution:
+        chosen = execution_id or next((x for x in reversed(self.executions) if x not in self.undone), None)
         execution = self.executions.get(chosen or "")
-        if execution is None or execution.id in self.busted:
-            raise RefusedError(40410000, "no such execution, or busted already")
-        asset = self.asset(execution.symbol)
-        if asset.quote != "USD":
-            raise RefusedError(42210000, "busting a trade between two coins is not simulated")
-        self.busted.add(execution.id)
-        self.move(asset.held_as, -execution.moved, execution.price)
-        self.move_cash(-execution.cash)
-        undone = replace(execution, id=self.new_id(), qty=-execution.qty)
-        self._tell("trade_bust", self.orders[execution.order_id], execution=undone, previous=execution.id)
-        return undone
+        if execution is None or execution.id in self.undone:
+            raise RefusedError(40410000, "no such execution, or busted or corrected already")
+        if self.asset(execution.symbol).quote != "USD":
+            raise RefusedError(42210000, "taking back a trade between two coins is not simulated")
+        return execution
+
+    def _amend(self, was: Execution, qty: Decimal, price: Decimal, restate: bool) -> Execution:
+        """The books as if an execution had been of that quantity and price; 0 takes it back."""
+        asset = self.asset(was.symbol)
+        moved = qty if was.side == "buy" else -qty
+        right = replace(
+            was,
+            id=self.new_id(),
+            qty=qty,
+            price=price,
+            moved=moved,
+            cash=-moved * price * asset.multiplier,
+            at=self.now(),
+        )
+        self.undone.add(was.id)
+        held = self.positions.get(asset.held_as)
+        if held and held.qty * was.moved > 0 and abs(held.qty) >= abs(was.moved):  # its cost is still in the books
+            cost = held.cost + (moved * price - was.moved * was.price) * asset.multiplier
+            self.put(asset.held_as, held.qty + moved - was.moved, cost)
+        else:
+            self.move(asset.held_as, moved - was.moved, price)
+        self.move_cash(right.cash - was.cash)
+        if restate:
+            order = self.orders[was.order_id]
+            value = order.filled_value + qty * price - was.qty * was.price
+            self._store(replace(order, filled_qty=order.filled_qty + qty - was.qty, filled_value=value))
+        return right
 
     def open_order(self, order_id: str) -> Order:
         """The order, which must be open. Raises RefusedError with Alpaca's 404 or 422."""
@@ -252,19 +301,19 @@ class Account(Books):
     ) -> None:
         update = TradeUpdate(event, self.now(), order, self.new_event_id(), execution_id)
         if execution is not None:
-            symbol = held_as(order.symbol)
-            held = self.positions[symbol].qty if symbol in self.positions else ZERO
-            if self.gross_position_qty and execution.side == "buy":
-                held += execution.qty - execution.moved
             update = replace(
                 update,
                 at=execution.at,
                 execution_id=execution.id,
-                price=execution.price,
                 qty=execution.qty,
-                position_qty=held,
                 previous_execution_id=previous,
             )
+        if execution is not None and previous is None:
+            symbol = held_as(order.symbol)
+            held = self.positions[symbol].qty if symbol in self.positions else ZERO
+            if self.gross_position_qty and execution.side == "buy":
+                held += execution.qty - execution.moved
+            update = replace(update, price=execution.price, position_qty=held)
         self.watcher.traded(update)
 
 

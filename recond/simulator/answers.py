@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,9 @@ def spoil(answer: Answer, faults: Sequence[Fault]) -> Answer:
             answer = replace(answer, data={"message": "temporarily unavailable"})
         elif fault.kind == "empty_list":
             answer = replace(answer, data=[])
+        elif fault.kind == "partial" and isinstance(answer.data, list):
+            lost = fault.rows or math.ceil(fault.share * len(answer.data))
+            answer = replace(answer, data=answer.data[: max(0, len(answer.data) - lost)])
         elif fault.kind in ("drop_rows", "break_rows") and answer.status == 200:
             answer = replace(answer, data=_rows(answer.data, fault))
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -28,8 +29,6 @@ from recond.simulator.records import (
 EASTERN = ZoneInfo("America/New_York")
 GRAIN = Decimal("1E-9")  # smallest quantity, in every asset class
 CRYPTO_FEE = Decimal("0.0025")
-_TYPES = ("market", "limit", "stop", "stop_limit")
-_TIMES = ("day", "gtc", "ioc", "fok")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -110,7 +109,34 @@ class Books:
             raise RefusedError(42210000, f'asset "{symbol}" not found')
         return asset
 
+    def holding(self, symbol: str, asset_class: str | None = None) -> Position:
+        """What is held under any spelling of a symbol. Raises RefusedError when nothing is, or not of that class."""
+        asset = asset_of(symbol)
+        position = self.positions.get(asset.held_as if asset else symbol)
+        if position is None:
+            raise RefusedError(40410000, f"position does not exist: {symbol}")
+        if asset_class not in (None, position.asset_class):
+            raise RefusedError(42210000, f"{symbol} is no {asset_class} but {position.asset_class}")
+        return position
+
     # Prices and figures
+
+    def introduce(self, symbol: str, asset_class: str, price: Decimal | None) -> Decimal | None:
+        """List a symbol unless it is, and give it the price if there is one. Returns its price. Raises RefusedError."""
+        asset = asset_of(symbol)
+        if asset is None or asset.asset_class != asset_class:
+            raise RefusedError(42210000, f"{symbol} is no symbol of {asset_class}")
+        if price is not None or symbol not in self.prices:
+            self.set_price(symbol, price)
+        return self.prices[symbol]
+
+    def rescale(self, symbol: str, times: Decimal, by: Decimal) -> Decimal | None:
+        """Make the price and the last close of a symbol `times`/`by` of what they were. Returns the price."""
+        price = self.prices.get(symbol)
+        self.prices[symbol] = after = None if price is None else price * times / by
+        if symbol in self.closes:
+            self.closes[symbol] = self.closes[symbol] * times / by
+        return after
 
     def set_price(self, symbol: str, price: Decimal | None) -> str:
         """Set the price of one share, coin or contract's share; None makes it unknown. Returns the held symbol."""
@@ -146,23 +172,26 @@ class Books:
         self.cash += amount
 
     def move(self, symbol: str, qty: Decimal, price: Decimal) -> None:
-        """Add a signed quantity at a price to the holding of `symbol`; cash is not touched.
-
-        A decrease takes its share of the cost basis; what goes through zero starts again at `price`.
-        """
-        before = self.positions.get(symbol)
-        held, cost = (before.qty, before.cost) if before else (ZERO, ZERO)
+        """Add a signed quantity at a price to the holding of `symbol`; cash is not touched."""
         asset = asset_of(symbol)
         assert asset is not None, symbol
+        self.carry(symbol, qty, qty * price * asset.multiplier)
+
+    def carry(self, symbol: str, qty: Decimal, cost: Decimal) -> None:
+        """Add a signed quantity with its cost basis to the holding of `symbol`; cash is not touched.
+
+        A decrease takes its share of the cost that was there; what goes through zero starts again at the new cost.
+        """
+        before = self.positions.get(symbol)
+        held, paid = (before.qty, before.cost) if before else (ZERO, ZERO)
         after = held + qty
-        added = qty * price * asset.multiplier
         if held * qty >= 0:
-            cost += added
+            paid += cost
         elif held * after > 0:
-            cost = cost * after / held
+            paid = paid * after / held
         else:
-            cost = after * price * asset.multiplier
-        self.put(symbol, after, cost)
+            paid = cost * after / qty
+        self.put(symbol, after, paid)
 
     def put(self, symbol: str, qty: Decimal, cost: Decimal) -> None:
         """Make the holding of `symbol` exactly this; zero removes it."""
@@ -185,22 +214,67 @@ class Books:
         self.move(asset.held_as, qty, at)
         self.move_cash(-qty * at * asset.multiplier)
 
-    def transfer(self, symbol: str, qty: Decimal, price: Decimal | None, activity_type: str) -> tuple[Booking, ...]:
-        """Shares or coins come in or leave (ACATS, JNLS, OCT, ...) without cash; its booking is returned."""
-        asset = self.asset(symbol)
-        at = price or self.prices[asset.held_as] or ZERO
-        self.move(asset.held_as, qty, at)
-        return (Booking(activity_type, symbol=asset.held_as, qty=qty, price=at),)
+    def apply(self, leg: Booking) -> None:
+        """Move what a leg says: its quantity with its cost, and its cash."""
+        if leg.symbol and leg.qty and not leg.entitled:
+            self.carry(leg.symbol, leg.qty, leg.cost)
+        if leg.net_amount:
+            self.move_cash(leg.net_amount)
 
     # Activities
 
-    def book(self, bookings: Iterable[Booking]) -> None:
-        """Make activities of them, dated today with a midnight id, as Alpaca does."""
+    def book(self, bookings: Iterable[Booking]) -> list[NonTrade]:
+        """Make activities of them, dated today with a midnight id, as Alpaca does; they move nothing."""
         now = self.now()
-        for booking in bookings:
-            activity_id = f"{eastern_date(now):%Y%m%d}000000000::{self.new_id()}"
-            self.watcher.changed("activities", activity_id, None)
-            self.activities[activity_id] = NonTrade(activity_id, now, booking)
+        booked = [
+            NonTrade(f"{eastern_date(now):%Y%m%d}000000000::{self.new_id()}", now, booking) for booking in bookings
+        ]
+        for activity in booked:
+            self.watcher.changed("activities", activity.id, None)
+            self.activities[activity.id] = activity
+        return booked
+
+    def revise(
+        self,
+        symbol: str,
+        status: str,
+        *,
+        activity_type: str | None = None,
+        qty: Decimal | None = None,
+        net_amount: Decimal | None = None,
+        moves: bool = True,
+        new_row: bool = False,
+    ) -> NonTrade:
+        """Mark the newest activity of a symbol `canceled` or `correct`, the latter with what is right instead.
+
+        What it moved is moved back or put right too, unless `moves` is off. `new_row` books a row of its own for
+        it and leaves the old one as it was. Raises RefusedError when no such activity stands.
+        """
+        activity = self._newest(symbol, activity_type)
+        was = activity.booking
+        revised = replace(was, status=status, net_amount=was.net_amount if net_amount is None else net_amount)
+        if qty is not None:
+            revised = replace(revised, qty=qty, cost=was.cost * qty / was.qty if was.qty else ZERO)
+        if moves:
+            self.apply(replace(was, qty=-(was.qty or ZERO), cost=-was.cost, net_amount=-was.net_amount))
+            if status != "canceled":
+                self.apply(revised)
+        if new_row:
+            return self.book((revised,))[0]
+        self.watcher.changed("activities", activity.id, activity)
+        self.activities[activity.id] = again = replace(activity, booking=revised)
+        return again
+
+    def _newest(self, symbol: str, activity_type: str | None) -> NonTrade:
+        for activity in reversed(self.activities.values()):
+            if (
+                isinstance(activity, NonTrade)
+                and activity.booking.symbol == symbol
+                and activity.booking.status != "canceled"
+                and activity_type in (None, activity.activity_type)
+            ):
+                return activity
+        raise RefusedError(40410000, f"no {activity_type or 'non-trade'} activity of {symbol} stands")
 
     def book_fees(self) -> None:
         """Book what coin trades were charged since the last time, as Alpaca does at the end of a day."""

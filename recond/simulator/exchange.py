@@ -7,7 +7,7 @@ May not know HTTP or websockets: whoever listens is handed each trade update.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
@@ -143,6 +143,12 @@ class Exchange:
         self.account.fill(order.id, price=price)
         return self.account.orders[order.id]
 
+    def liquidate(self, symbol: str, qty: Decimal | None, price: Decimal | None) -> Order:
+        """Close a position, or `qty` of it, with an order from elsewhere, as Alpaca does itself."""
+        held = self.account.holding(symbol)
+        side = "sell" if held.qty > 0 else "buy"
+        return self.external_trade(symbol, side, min(qty or abs(held.qty), abs(held.qty)), price, None)
+
     def set_price(self, symbol: str, price: Decimal | None) -> None:
         """Set a price and fill what rests and has become marketable."""
         self.account.set_price(symbol, price)
@@ -174,17 +180,31 @@ class Exchange:
 
     # Other moves
 
-    def book(self, bookings: tuple[Booking, ...], activity: float | str) -> None:
-        """Book activities `now`, `never` or so many seconds from now."""
-        if activity == "never":
-            return
-        account_id = self.account.id
+    def carry_out(
+        self, legs: Sequence[Booking], activity: float | str, *, gap: float = 0.0, apart: bool = False
+    ) -> None:
+        """Move what the legs say, and book them `now`, `never` or so many seconds from now, `gap` seconds apart.
 
-        def booked() -> None:
-            if self.account.id == account_id:
-                self.account.book(bookings)
+        With `apart` the account moves leg by leg as well, otherwise all at once.
+        """
+        books = self.account
+        account_id = books.id
 
-        self._timers.after(0.0 if activity == "now" else float(activity), booked)
+        def later(seconds: float, action: Callable[[Sequence[Booking]], object], some: Sequence[Booking]) -> None:
+            def unless_reset() -> None:
+                if books.id == account_id:
+                    action(some)
+
+            self._timers.after(seconds, unless_reset)
+
+        def move(some: Sequence[Booking]) -> None:
+            for leg in some:
+                books.apply(leg)
+
+        for number, some in enumerate([(leg,) for leg in legs] if gap else [legs]):
+            later(gap * number if apart else 0.0, move, some)
+            if activity != "never":
+                later(gap * number + (0.0 if activity == "now" else float(activity)), books.book, some)
 
     def reset(self, cash: Decimal, *, keep_keys: bool) -> None:
         """A new account behind the same keys, or behind new ones, as at Alpaca, where the old are refused."""

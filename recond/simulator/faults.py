@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from types import MappingProxyType
 from typing import Literal
@@ -31,8 +32,10 @@ REST_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
         "null": frozenset(),
         "object": frozenset(),  # a JSON object where a list belongs
         "empty_list": frozenset(),
+        "partial": frozenset({"share", "rows"}),  # a list ends early
         "drop_rows": frozenset({"symbols", "every"}),
         "break_rows": frozenset({"how", "field", "symbols", "every"}),
+        "other_account": frozenset({"of"}),  # what is read is that account's
         "lag": frozenset({"seconds", "random"}),  # the answer is as old as that (at most 300 s)
     }
 )
@@ -89,6 +92,9 @@ class Fault(BaseModel):
     chance: float = Field(1.0, ge=0, le=1)
     symbols: tuple[str, ...] = ()
     every: int = Field(0, ge=0)  # every k-th row; 0: by symbols, all rows when there are none
+    share: Decimal = Field(Decimal("0.5"), gt=0, le=1)  # of the rows that are left out, rounded up
+    rows: int = Field(0, ge=0)  # so many are left out; 0: by share
+    of: str | None = None  # an account's name
     how: BREAKS = "missing"
     field: str = "qty"
     last: int = Field(10, ge=1)
@@ -104,6 +110,8 @@ class Fault(BaseModel):
         if extra:
             takes = ", ".join(sorted(known[self.kind])) or "none"
             raise ValueError(f"{self.kind} does not take {', '.join(sorted(extra))}: expected of {takes}")
+        if self.kind == "other_account" and self.of is None:
+            raise ValueError("other_account needs of: expected the name of another account")
         return self
 
     @staticmethod

@@ -132,7 +132,12 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A non-trade activity that has not been booked yet; None where Alpaca leaves the field out."""
+    """One leg of what happens without an order: what it moves, and the activity that is booked for it.
+
+    It moves `net_amount` dollars and `qty` of `symbol` with `cost` dollars of cost basis (both signed alike);
+    `entitled` says that the quantity was only counted. `nameless` keeps the symbol off the wire, `timed` writes
+    the date as a timestamp. None is what Alpaca leaves out.
+    """
 
     activity_type: str
     symbol: str | None = None
@@ -142,6 +147,13 @@ class Booking:
     sub_type: str | None = None
     description: str = ""
     group_id: str | None = None
+    per_share: Decimal | None = None
+    currency: str = "USD"
+    status: str = "executed"
+    cost: Decimal = ZERO
+    entitled: bool = False
+    nameless: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +175,7 @@ Activity = Fill | NonTrade
 
 @dataclass(frozen=True, slots=True)
 class TradeUpdate:
-    """What the account stream tells; the last four are None on events that are no fill."""
+    """What the account stream tells; a fill has a price, a quantity and the position after it, a bust a quantity."""
 
     event: str
     at: datetime

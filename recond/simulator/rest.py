@@ -41,16 +41,18 @@ Handler = Callable[[Call], Answer]
 
 
 class Rest:
-    """Answers /v2. `by_key` finds the account of a key id, or None."""
+    """Answers /v2. `by_key` finds the account of a key id, or None; `by_name` that of a name."""
 
     def __init__(
         self,
         by_key: Callable[[str], Exchange | None],
+        by_name: Callable[[str], Exchange],
         faults: Faults,
         now: Callable[[], datetime],
         rng: Random,
     ) -> None:
         self._by_key = by_key
+        self._by_name = by_name
         self._faults = faults
         self._now = now
         self._rng = rng
@@ -104,6 +106,9 @@ class Rest:
         if answer is None and any(fault.kind == "hang" for fault in faults):
             answer = Answer()
         if answer is None:
+            for fault in faults:
+                if fault.of is not None and request.method == "GET":
+                    exchange = self._by_name(fault.of)
             call = _call(exchange, request, text, lag_of(faults, self._rng))
             answer = spoil(_answered(handler, call), faults) if isinstance(call, Call) else call
         return await send(request, answer, faults, headers, self._rng)

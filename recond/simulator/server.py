@@ -20,9 +20,10 @@ from aiohttp import web
 
 from recond.simulator.account import Account
 from recond.simulator.books import utc_now
-from recond.simulator.control import NAMES, Clear, ControlError, Result, parsed, summary
+from recond.simulator.control import NAMES, Clear, ControlError, parsed, summary
 from recond.simulator.exchange import Exchange, Timers, new_key
 from recond.simulator.faults import Active, Fault, Faults
+from recond.simulator.operations import Result
 from recond.simulator.records import RefusedError, TradeUpdate
 from recond.simulator.rest import Rest
 from recond.simulator.scenarios import SCENARIOS, Scenario
@@ -67,7 +68,7 @@ class Simulator:
         for name, scenario in self._scenarios.items():
             self._exchanges[name] = self._exchange(name, scenario)
         app = web.Application(client_max_size=1 << 20)
-        Rest(self._by_key, self.faults, self._now, rng).add_to(app)
+        Rest(self._by_key, self.exchange, self.faults, self._now, rng).add_to(app)
         app.router.add_get("/stream", self._stream.serve)
         app.router.add_get("/control", self._show)
         app.router.add_post("/control/{name}", self._control)
@@ -143,13 +144,13 @@ class Simulator:
         exchange = self.exchange(name)
         return exchange.key, exchange.secret
 
-    def exchange(self, name: str | None = None) -> Exchange:
-        """An account in operation, by default the first. Raises ControlError when there is none of that name."""
+    def exchange(self, name: str | None = None, field: str = "account") -> Exchange:
+        """An account in operation, by default the first. Raises ControlError about `field` when there is no such."""
         if name is None:
             return next(iter(self._exchanges.values()))
         if name not in self._exchanges:
             known = ", ".join(self._exchanges)
-            raise ControlError([{"field": "account", "message": f"{name!r}: expected one of {known}"}])
+            raise ControlError([{"field": field, "message": f"{name!r}: expected one of {known}"}])
         return self._exchanges[name]
 
     def account(self, name: str | None = None) -> Account:
@@ -167,6 +168,7 @@ class Simulator:
         order = parsed(operation, arguments)
         exchange = self.exchange(order.account)
         if isinstance(order, Fault):
+            self.exchange(order.of, "of")
             return self._fault(order)
         if isinstance(order, Clear):
             return {"cleared": self.faults.clear(order.endpoint, order.account)}

@@ -204,18 +204,19 @@ def activity_json(activity: Activity) -> Json:
     row: Json = {
         "id": activity.id,
         "activity_type": booking.activity_type,
-        "date": eastern_date(activity.created_at).isoformat(),
+        "date": eastern_date(activity.created_at).isoformat() + ("T00:00:00Z" if booking.timed else ""),
         "created_at": moment(activity.created_at),
         "net_amount": text(booking.net_amount),
-        "currency": "USD",
+        "currency": booking.currency,
         "description": booking.description,
-        "status": "executed",
+        "status": booking.status,
     }
     optional = {
         "activity_sub_type": booking.sub_type,
-        "symbol": booking.symbol,
+        "symbol": None if booking.nameless else booking.symbol,
         "qty": maybe(booking.qty),
         "price": maybe(booking.price),
+        "per_share_amount": maybe(booking.per_share),
         "group_id": booking.group_id,
     }
     return row | {name: value for name, value in optional.items() if value is not None}
@@ -231,9 +232,10 @@ def update_json(update: TradeUpdate) -> Json:
         "order": order_json(update.order),
         "execution_id": update.execution_id,
     }
-    if update.price is not None and update.qty is not None and update.position_qty is not None:
-        data["price"] = text(update.price)
+    if update.qty is not None:
         data["qty"] = text(update.qty)
+    if update.price is not None and update.position_qty is not None:
+        data["price"] = text(update.price)
         data["position_qty"] = text(update.position_qty)
         data["swap_rate"] = "1"
         data["settle_date"] = eastern_date(update.at).isoformat()  # of a coin; an equity's day may be later

@@ -200,14 +200,63 @@ def test_available_is_what_no_open_order_reserves() -> None:
     assert account.available("AAPL") == 3
 
 
-def test_a_bust_takes_the_trade_back_once() -> None:
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("held", [0, 100, -100])
+def test_a_bust_takes_the_trade_back_once(side: str, held: int) -> None:
     """Position and cash return, the event names what it undoes, and a second bust is refused."""
     account, told = opened(AAPL="100")
-    trade(account, "AAPL", "buy", 5)
+    if held:
+        account.move("AAPL", D(held), D(80))
+    trade(account, "AAPL", side, 5, "101")
     execution_id = told.updates[-1].execution_id
     account.bust()
-    assert (account.positions, account.cash) == ({}, 100_000)
-    assert told.updates[-1].event == "trade_bust"
-    assert (told.updates[-1].qty, told.updates[-1].previous_execution_id) == (-5, execution_id)
+    assert (account.positions["AAPL"].qty if held else account.positions, account.cash) == (held or {}, 100_000)
+    if (side == "buy") is (held > 0):  # it added to the position, so its cost is known
+        assert not held or account.positions["AAPL"].cost == held * 80
+    update = told.updates[-1]
+    assert (update.event, update.qty, update.previous_execution_id) == ("trade_bust", -5, execution_id)
+    assert update.execution_id not in (None, execution_id)
+    assert (update.order.filled_qty, len(account.activities)) == (5, 1)
     with pytest.raises(RefusedError):
         account.bust(execution_id)
+
+
+@pytest.mark.parametrize("restate", [True, False])
+def test_a_corrected_trade_counts_as_if_it_had_been_so(restate: bool) -> None:
+    """Position, cost and cash are those of the right trade; its new id can be busted and the old one cannot."""
+    account, told = opened(AAPL="100")
+    account.move("AAPL", D(10), D(80))
+    trade(account, "AAPL", "buy", 5, "101")
+    wrong = told.updates[-1].execution_id
+    right = account.correct(qty=D(4), price=D("99.5"), restate=restate)
+    assert (account.positions["AAPL"].qty, account.positions["AAPL"].cost) == (14, 800 + 398)
+    assert account.cash == 100_000 - 398
+    update = told.updates[-1]
+    assert (update.event, update.qty, update.execution_id, update.previous_execution_id) == (
+        "trade_correct", 4, right.id, wrong,
+    )  # fmt: skip
+    assert (update.order.filled_qty, update.order.filled_value) == ((4, 398) if restate else (5, 505))
+    with pytest.raises(RefusedError):
+        account.correct(wrong, qty=D(1))
+    account.bust(right.id)
+    assert (account.positions["AAPL"].qty, account.positions["AAPL"].cost, account.cash) == (10, 800, 100_000)
+
+
+def test_a_correction_after_most_is_sold_leaves_the_rest_at_its_cost() -> None:
+    """The sold shares took the wrong price along; the cash is put right all the same."""
+    account, told = opened(AAPL="100")
+    trade(account, "AAPL", "buy", 5, "101")
+    bought = told.updates[-1].execution_id
+    trade(account, "AAPL", "sell", 4, "110")
+    account.correct(bought, price=D(150))
+    assert (account.positions["AAPL"].qty, account.positions["AAPL"].cost) == (1, 101)
+    assert account.cash == 100_000 + 440 - 750
+
+
+def test_the_trade_of_a_coin_is_not_corrected() -> None:
+    """What happens to its fee is not known."""
+    account, _ = opened(BTCUSD="64000")
+    trade(account, "BTC/USD", "buy", "0.1")
+    with pytest.raises(RefusedError):
+        account.correct(qty=D(1))
+    assert account.positions["BTCUSD"].qty == D("0.09975")

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from recond.simulator import Simulator
+from recond.simulator import ControlError, Simulator
 from tests.simulator.asking import get
 
 POSITIONS = "/v2/positions"
@@ -105,6 +105,35 @@ async def test_rows_are_dropped_by_symbol_or_by_count(sim: Simulator, http: aioh
     assert [row["symbol"] for row in (await get(http, POSITIONS))[1]][:2] == ["MSFT", "NVDA"]
     sim.fault("positions", "drop_rows", every=2, count=1)
     assert len((await get(http, POSITIONS))[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"), [({}, 3), ({"share": "0.7"}, 1), ({"share": 1}, 0), ({"rows": 1}, 5), ({"rows": 8}, 0)]
+)
+async def test_a_list_can_end_early(
+    sim: Simulator, http: aiohttp.ClientSession, arguments: dict[str, object], left: int
+) -> None:
+    """A share of the rows, rounded up, or a count is missing at its end; what is no list is whole."""
+    _, right = await get(http, POSITIONS)
+    sim.fault("all", "partial", **arguments)
+    assert await get(http, POSITIONS) == (200, right[:left])
+    assert (await get(http, "/v2/account"))[1]["id"] == sim.account().id
+
+
+async def test_another_accounts_answer() -> None:
+    """What is read is the other's, status and headers as ever; what is ordered still goes to one's own."""
+    async with Simulator(accounts={"mine": "empty", "theirs": "demo"}) as both:
+        key, secret = both.keys("mine")
+        both.fault("all", "other_account", account="mine", of="theirs")
+        headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+        async with aiohttp.ClientSession(both.rest_url, headers=headers) as http:
+            assert (await get(http, "/v2/account"))[1]["id"] == both.account("theirs").id
+            assert len((await get(http, POSITIONS))[1]) == 6
+            async with http.post("/v2/orders", json={"symbol": "AAPL", "side": "buy", "qty": "1"}) as response:
+                assert response.status == 200
+        assert (len(both.account("mine").orders), len(both.account("theirs").orders)) == (1, 0)
+        with pytest.raises(ControlError, match=r"of: 'nobody': expected one of mine, theirs"):
+            both.fault("positions", "other_account", of="nobody")
 
 
 @pytest.mark.parametrize(

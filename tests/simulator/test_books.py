@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.simulator.books import Books
-from recond.simulator.records import Booking, RefusedError
+from recond.simulator.records import Booking, NonTrade, RefusedError
 
 D = Decimal
 LATE_EVENING = datetime(2026, 1, 16, 3, 30, tzinfo=UTC)  # still the 15th in New York
@@ -47,13 +47,82 @@ def test_a_position_is_the_sum_of_its_moves(moves: list[tuple[int, Decimal]]) ->
     assert not total or books.positions["AAPL"].cost * total > 0
 
 
-def test_silent_and_transferred_quantities_book_nothing() -> None:
-    """A silent trade moves its cash; a transfer moves none and hands back what is to be booked."""
+def test_a_silent_trade_books_nothing() -> None:
+    """It moves its cash, and no activity tells of it."""
     books = opened()
     books.silent("AAPL", D(3))
-    (booking,) = books.transfer("AAPL", D(4), None, "ACATS")
-    assert (books.positions["AAPL"].qty, books.cash, books.activities) == (7, 100_000 - 300, {})
-    assert (booking.activity_type, booking.qty) == ("ACATS", 4)
+    assert (books.positions["AAPL"].qty, books.cash, books.activities) == (3, 100_000 - 300, {})
+
+
+@given(st.integers(-50, 50).filter(bool), st.integers(-80, 80).filter(bool), st.decimals("1", "500", places=2))
+def test_a_cost_that_is_carried_is_that_of_a_trade(held: int, qty: int, price: Decimal) -> None:
+    """Quantity with its cost does what the same quantity at its price does; one that goes to zero leaves nothing."""
+    trading, carrying = opened(), opened()
+    for books in (trading, carrying):
+        books.move("AAPL", D(held), D(100))
+    trading.move("AAPL", D(qty), price)
+    carrying.carry("AAPL", D(qty), qty * price)
+    assert carrying.positions == trading.positions
+    assert ("AAPL" in carrying.positions) is (held != -qty)
+
+
+def test_a_leg_moves_what_it_says() -> None:
+    """Quantity with cost, and cash; a count of what was held moves nothing."""
+    books = opened()
+    books.apply(Booking("OPTRD", symbol="AAPL", qty=D(4), cost=D(500), net_amount=D(-500)))
+    books.apply(Booking("DIV", symbol="AAPL", qty=D(4), net_amount=D(2), entitled=True))
+    position = books.positions["AAPL"]
+    assert (position.qty, position.cost, books.cash, books.activities) == (4, 500, 100_000 - 498, {})
+
+
+def booked(books: Books, *legs: Booking) -> None:
+    """Move and book."""
+    for leg in legs:
+        books.apply(leg)
+    books.book(legs)
+
+
+REMOVED = Booking("REORG", symbol="AAPL", qty=D(-6), cost=D(-600), sub_type="WRM")
+
+
+@pytest.mark.parametrize(("moves", "left", "cost"), [(True, 6, 600), (False, 0, 0)])
+def test_a_canceled_activity_gives_back_what_it_moved(moves: bool, left: int, cost: int) -> None:
+    """The row keeps its id, quantity and time and is marked; its shares return with their cost, when it moves."""
+    books = opened()
+    books.move("AAPL", D(6), D(100))
+    booked(books, REMOVED)
+    (before,) = books.activities.values()
+    books.revise("AAPL", "canceled", moves=moves)
+    (after,) = books.activities.values()
+    assert (after.id, after.created_at) == (before.id, before.created_at)
+    assert isinstance(after, NonTrade)
+    assert (after.booking.status, after.booking.qty) == ("canceled", -6)
+    position = books.positions.get("AAPL")
+    assert (position.qty if position else 0, position.cost if position else 0) == (left, cost)
+    with pytest.raises(RefusedError, match="stands"):
+        books.revise("AAPL", "canceled")
+
+
+def test_a_correction_puts_right_what_moved() -> None:
+    """Quantity and cash are as if they had been so at first; `new_row` leaves the wrong row and adds one."""
+    books = opened()
+    booked(
+        books,
+        Booking("JNLS", symbol="AAPL", qty=D(6), cost=D(600)),
+        Booking("DIV", symbol="AAPL", qty=D(6), net_amount=D(3), entitled=True),
+    )
+    books.revise("AAPL", "correct", activity_type="JNLS", qty=D(4))
+    assert (books.positions["AAPL"].qty, books.positions["AAPL"].cost, books.cash) == (4, 400, 100_003)
+    books.revise("AAPL", "correct", net_amount=D(2), new_row=True)
+    assert (books.positions["AAPL"].qty, books.cash) == (4, 100_002)
+    rows = [activity.booking for activity in books.activities.values() if isinstance(activity, NonTrade)]
+    assert [(row.activity_type, row.status, row.qty, row.net_amount) for row in rows] == [
+        ("JNLS", "correct", 4, 0),
+        ("DIV", "executed", 6, 3),
+        ("DIV", "correct", 6, 2),
+    ]
+    with pytest.raises(RefusedError, match="no SPLIT activity"):
+        books.revise("AAPL", "canceled", activity_type="SPLIT")
 
 
 def test_an_activity_is_dated_in_new_york_at_midnight() -> None:

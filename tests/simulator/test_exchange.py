@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from recond.simulator.exchange import Exchange, FillRule, Timers
-from recond.simulator.records import Booking, OrderRequest, TradeUpdate
+from recond.simulator.records import Booking, OrderRequest, RefusedError, TradeUpdate
 from recond.simulator.scenarios import SCENARIOS
 
 D = Decimal
@@ -87,13 +87,54 @@ async def test_activities_come_now_later_or_never() -> None:
     """A late booking is dated when it is booked, and is dropped when its account is gone by then."""
     exchange = opened([])
     for activity in ("now", "never", 10.0, 20.0):
-        exchange.book((Booking("SPLIT"),), activity)
+        exchange.carry_out((Booking("SPLIT"),), activity)
     assert len(exchange.account.activities) == 1
     await asyncio.sleep(11)
     assert len(exchange.account.activities) == 2
     exchange.reset(D(0), keep_keys=True)
     await asyncio.sleep(11)
     assert exchange.account.activities == {}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("apart", "held"), [(False, [{"NEW": 5}, {"NEW": 5}, {"NEW": 5}]), (True, [{}, {"NEW": 5}, {"NEW": 5}])]
+)
+async def test_legs_are_booked_apart_and_can_move_apart(apart: bool, held: list[dict[str, int]]) -> None:
+    """The second activity comes a gap after the first; in between the account is whole, or shows what was booked."""
+    exchange = opened([])
+    account = exchange.account
+    account.set_price("OLD", D(10))
+    account.set_price("NEW", D(10))
+    account.move("OLD", D(5), D(10))
+    legs = (
+        Booking("NC", symbol="OLD", qty=D(-5), cost=D(-50)),
+        Booking("NC", symbol="NEW", qty=D(5), cost=D(50)),
+    )
+    exchange.carry_out(legs, 30.0, gap=60.0, apart=apart)
+    seen = []
+    for _ in range(3):
+        await asyncio.sleep(40)
+        positions = {symbol: position.qty for symbol, position in account.positions.items()}
+        seen.append((positions, len(account.activities)))
+    assert seen == list(zip(held, (1, 1, 2), strict=True))
+
+
+async def test_a_liquidation_is_an_order_of_nobodys() -> None:
+    """It closes a long or a short, or a part of it and never more, with a foreign order's events."""
+    updates: list[TradeUpdate] = []
+    exchange = opened(updates)
+    exchange.account.move("AAPL", D(5), D(100))
+    exchange.account.move("TSLA", D(-3), D(100))
+    exchange.liquidate("AAPL", D(2), None)
+    exchange.liquidate("TSLA", D(9), D(90))
+    assert [(u.event, u.order.side, u.qty) for u in updates] == [
+        ("new", "sell", None), ("fill", "sell", 2), ("new", "buy", None), ("fill", "buy", 3),
+    ]  # fmt: skip
+    assert {symbol: held.qty for symbol, held in exchange.account.positions.items()} == {"AAPL": 3}
+    assert len(updates[0].order.client_order_id) == 36
+    with pytest.raises(RefusedError):
+        exchange.liquidate("TSLA", None, None)
 
 
 @pytest.mark.looptime

@@ -55,6 +55,8 @@ def test_endpoint_and_account_choose() -> None:
         ({"endpoint": "positions", "kind": "half_open"}, "expected one of"),
         ({"endpoint": "positions", "kind": "hang", "status": 500}, "hang does not take status"),
         ({"endpoint": "positions", "kind": "hang", "count": 0}, "greater than or equal to 1"),
+        ({"endpoint": "positions", "kind": "partial", "share": "1.1"}, "less than or equal to 1"),
+        ({"endpoint": "positions", "kind": "other_account"}, "needs of: expected the name"),
         ({"endpoint": "moon", "kind": "hang"}, "'positions'"),
     ],
 )

@@ -21,7 +21,7 @@ Seen = tuple[str, tuple[object, ...]]
 
 
 def script(simulator: Simulator) -> None:
-    """A day: fills whole, in parts, of coins, short; orders that rest, are replaced, canceled, rejected; a bust."""
+    """A day: fills whole, in parts, of coins, short; orders replaced, canceled, rejected; a correction and a bust."""
     exchange = simulator.exchange()
     simulator.do("trade", symbol="AAPL", side="buy", qty=3)
     simulator.do("trade", symbol="MSFT", side="sell", qty="50.0")
@@ -35,6 +35,7 @@ def script(simulator: Simulator) -> None:
     simulator.do("fills", reject=1)
     exchange.submit(OrderRequest("AMZN", "buy", Decimal(1)))
     simulator.do("trade", symbol="AAPL271217C00250000", side="sell", qty=1)
+    simulator.do("correct", price="31.5")
     simulator.do("bust")
     simulator.fault("stream", "unknown_event")
 
@@ -102,6 +103,6 @@ async def test_alpaca_py_and_recond_see_the_same_events() -> None:
             seen.append(await client(simulator, lambda: script(simulator)))
     assert seen[0] == seen[1]
     assert {name for name, _ in seen[0]} == {
-        "new", "fill", "partial_fill", "replaced", "canceled", "rejected", "trade_bust", "teleported",
+        "new", "fill", "partial_fill", "replaced", "canceled", "rejected", "trade_correct", "trade_bust", "teleported",
     }  # fmt: skip
     assert sum(name in ("fill", "partial_fill") for name, _ in seen[0]) == 8

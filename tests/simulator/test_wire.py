@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,10 +11,10 @@ from alpaca.trading.models import Asset, Clock, NonTradeActivity, Order, Positio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.simulator import corporate, wire
+from recond.simulator import corporate, mergers, options, transfers, wire
 from recond.simulator.account import Account
 from recond.simulator.assets import asset_of
-from recond.simulator.records import OrderRequest, TradeUpdate
+from recond.simulator.records import Booking, OrderRequest, TradeUpdate
 
 D = Decimal
 AT = datetime(2026, 1, 15, 17, 0, 0, 123450, tzinfo=UTC)
@@ -133,13 +134,93 @@ def test_activities_are_as_documented() -> None:
     account, _ = trading()
     order = account.submit(OrderRequest("AAPL", "buy", D(3)))
     account.fill(order.id, D(1))
-    account.book(corporate.expire(account, "PTON280126C00000500"))
+    account.book(options.expire(account, "PTON280126C00000500"))
     fill, expiry = (wire.activity_json(activity) for activity in account.activities.values())
     TradeActivity(account_id=account.id, **fill)  # the Broker API has it, the Trading API has not
     NonTradeActivity(account_id=account.id, **expiry)
     assert (fill["type"], fill["cum_qty"], fill["leaves_qty"]) == ("partial_fill", "1", "2")
     assert (expiry["date"], expiry["qty"]) == ("2026-01-15", "-2")
     assert "price" not in expiry
+
+
+PTON = "PTON280126C00000500"
+COMMON = {"id", "activity_type", "date", "created_at", "net_amount", "currency", "description", "status"}
+
+
+@pytest.mark.parametrize(
+    ("legs", "rows"),
+    [
+        (
+            lambda account: mergers.merge(account, "AAPL", to="NEW", cash=D(20)),
+            [
+                {"activity_sub_type": "SCMA", "symbol": "AAPL", "qty": "0", "price": "0", "net_amount": "100"},
+                {"activity_sub_type": "SCMA", "symbol": "AAPL", "qty": "-5", "price": "100", "net_amount": "0"},
+                {"activity_sub_type": "SCMA", "symbol": "NEW", "qty": "5", "price": "0", "net_amount": "0"},
+            ],
+        ),
+        (
+            lambda account: corporate.cash_dividend(account, "AAPL", D("0.51"), None),
+            [{"symbol": "AAPL", "qty": "5", "per_share_amount": "0.51", "net_amount": "2.55", "currency": "USD"}],
+        ),
+        (
+            lambda account: corporate.substitute_payment(account, "XLK", D("0.51")),
+            [{
+                "activity_sub_type": "SPD", "symbol": "XLK", "qty": "0", "price": "0", "net_amount": "-12.24",
+                "currency": "", "date": "2026-01-15T00:00:00Z",
+            }],
+        ),
+        (
+            lambda account: options.exercise(account, PTON, nameless=True),
+            [
+                {"activity_type": "OPEXC", "qty": "-2", "net_amount": "0"},
+                {"activity_type": "OPTRD", "symbol": "PTON", "qty": "200", "price": "0.5", "net_amount": "-100"},
+            ],
+        ),
+        (
+            lambda account: transfers.coin_fee(account, "BTCUSD", D("0.000195")),
+            [{"activity_type": "CFEE", "symbol": "BTCUSD", "qty": "-0.000195", "price": "64000", "net_amount": "0"}],
+        ),
+    ],
+)  # fmt: skip
+def test_non_trade_rows_have_what_theirs_have(
+    legs: Callable[[Account], tuple[Booking, ...]], rows: list[dict[str, str]]
+) -> None:
+    """Beside the fields of every row just the named ones, and the group that joins the legs."""
+    account, _ = trading()
+    account.book(legs(account))
+    written = [wire.activity_json(activity) for activity in account.activities.values()]
+    for row, expected in zip(written, rows, strict=True):
+        NonTradeActivity(account_id=account.id, **row | {"date": row["date"][:10]})  # its model refuses a time
+        assert row | expected == row
+        assert row.keys() - COMMON - expected.keys() <= {"group_id"}
+    assert len({row.get("group_id") for row in written}) == 1
+    assert len(rows) == 1 or "group_id" in written[0]
+
+
+def test_a_revised_row_says_so() -> None:
+    """The status of a row is the activity's."""
+    account, _ = trading()
+    account.book(corporate.worthless(account, "AAPL"))
+    assert wire.activity_json(account.revise("AAPL", "canceled"))["status"] == "canceled"
+
+
+def test_busts_and_corrections_carry_a_quantity_and_what_they_undo() -> None:
+    """No price and no position, as Alpaca's schema has them; a bust is negative."""
+    account, last = trading()
+    order = account.submit(OrderRequest("AAPL", "buy", D(3)))
+    account.fill(order.id)
+    fill = wire.update_json(last.update)["data"]
+    account.correct(price=D(99))
+    correction = wire.update_json(last.update)["data"]
+    account.bust()
+    bust = wire.update_json(last.update)["data"]
+    assert (correction["event"], correction["qty"]) == ("trade_correct", "3")
+    assert (bust["event"], bust["qty"]) == ("trade_bust", "-3")
+    assert correction["previous_execution_id"] == fill["execution_id"]
+    assert bust["previous_execution_id"] == correction["execution_id"]
+    assert "previous_execution_id" not in fill
+    for data in (correction, bust):
+        assert fill.keys() - data.keys() == {"price", "position_qty", "swap_rate", "settle_date"}
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "BTC/USD", "PTON280126C00000500"])
