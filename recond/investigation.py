@@ -86,24 +86,28 @@ class Investigator:
         ages: Mapping[Instrument, timedelta],
         now: datetime,
         found: Found,
+        others: Sequence[Drift],
     ) -> Findings:
-        """Explain these drifts. `found` is what the broker was asked for already, `now` the broker's time."""
+        """Explain these drifts. `found` is what the broker was asked for already, `now` the broker's time.
+
+        `others` are drifts that are not confirmed yet, and may have to do with these.
+        """
         window = self.window(drifts, reading, now)
         if window is None and reading.unproven_since is None:
             return Findings(explain(drifts, self._bases(drifts, reading), ages, Known(now), self._patience, {}))
         known = await self._known(drifts, reading, found, now, window)
-        findings = self._findings(drifts, reading, ages, known)
+        findings = self._findings(drifts, reading, ages, known, others)
         if not all(explanation.evident for explanation in findings.explanations.values()) and window is not None:
             found = await self._with_bookings(found, window, reading.unproven_since)
             known = await self._known(drifts, reading, found, now, window)
-            findings = self._findings(drifts, reading, ages, known)
+            findings = self._findings(drifts, reading, ages, known, others)
         orders = await self._owners(findings, known)
         if orders:
             told = {e: orders[e.order_id] for e in known.executions if e.order_id in orders}
             executions = tuple(
                 replace(e, client_order_id=told[e]) if e in told else e for e in known.executions
             )  # fmt: skip
-            findings = self._findings(drifts, reading, ages, replace(known, executions=executions))
+            findings = self._findings(drifts, reading, ages, replace(known, executions=executions), others)
         return findings
 
     async def explain_late(self, reading: LedgerReading, now: datetime) -> Findings:
@@ -111,7 +115,7 @@ class Investigator:
         if reading.unproven_since is None:
             return Findings()
         found = await self._with_bookings(Found(), now, reading.unproven_since)
-        return self._findings((), reading, {}, await self._known((), reading, found, now, None))
+        return self._findings((), reading, {}, await self._known((), reading, found, now, None), ())
 
     def _bases(self, drifts: Sequence[Drift], reading: LedgerReading) -> dict[Instrument, Baseline | None]:
         return {d.instrument: base_of(d, reading.baselines, reading.settled_at, reading.settled_seq) for d in drifts}
@@ -122,17 +126,21 @@ class Investigator:
         reading: LedgerReading,
         ages: Mapping[Instrument, timedelta],
         known: Known,
+        others: Sequence[Drift],
     ) -> Findings:
         """What the core makes of what is known: first what explains earlier corrections, then what is left."""
-        late = late_links(known.corrections, known.executions, known.activities, self._strategies, self._tolerance)
+        late = late_links(
+            known.corrections, known.executions, known.activities, known.used, self._strategies, self._tolerance
+        )
         covered = {each for link in late for each in link.executions}
         used = {each for link in late for each in link.activities}
         left = replace(
             known,
             executions=tuple(e for e in known.executions if key(e) not in covered),
-            activities=tuple(a for a in known.activities if a.id not in used),
+            used=known.used | used,
         )
-        explanations = explain(drifts, self._bases(drifts, reading), ages, left, self._patience, self._tolerance)
+        bases = self._bases((*drifts, *others), reading)
+        explanations = explain(drifts, bases, ages, left, self._patience, self._tolerance, others)
         evidence: set[Key | str] = {
             k for e in explanations.values() for part in e.parts for k in part.executions
         } | used
@@ -173,7 +181,8 @@ class Investigator:
         return Known(
             at=now,
             executions=tuple(executions.values()),
-            activities=tuple(a for a in found.entries if a.id not in history.consumed),
+            activities=found.entries,
+            used=history.consumed,
             changes=history.changes,
             corrections=history.corrections,
             strategies=self._strategies,

@@ -194,7 +194,7 @@ class Reconciler:
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
         judgement, found = await self._verdicts(comparison, reading, moment, budget)
-        findings = await self._findings(judgement, reading, moment, found, late=stale)
+        findings = await self._findings(comparison, judgement, reading, moment, found, late=stale)
         shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
         others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
@@ -230,7 +230,14 @@ class Reconciler:
         return await self._judge(comparison, reading, moment), found
 
     async def _findings(
-        self, judgement: Judgement, reading: LedgerReading, moment: Moment, found: Found, *, late: bool
+        self,
+        comparison: Comparison,
+        judgement: Judgement,
+        reading: LedgerReading,
+        moment: Moment,
+        found: Found,
+        *,
+        late: bool,
     ) -> Findings:
         """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
         news, now = self._news(judgement, reading), self._broker_now()
@@ -242,7 +249,8 @@ class Reconciler:
             for instrument, sighting in judgement.sightings.items()
         }
         if news:
-            findings = await self._investigator.explain(news, reading, ages, now, found)
+            others = tuple(drift for drift in comparison.drifts if drift not in judgement.confirmed)
+            findings = await self._investigator.explain(news, reading, ages, now, found, others)
         else:
             findings = await self._investigator.explain_late(reading, now) if late else Findings()
         return replace(findings, explanations={**told, **findings.explanations})

@@ -6,7 +6,7 @@ May not decide which of them explain a drift.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -127,10 +127,13 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
     return tuple(sorted(effects, key=lambda effect: (effect.at, effect.executions)))
 
 
-def bookings(activities: Sequence[Activity], instrument: Instrument) -> tuple[Effect, ...]:
+def bookings(
+    activities: Sequence[Activity], instrument: Instrument, used: Set[str] = frozenset()
+) -> tuple[Effect, ...]:
     """What activities other than fills did to the instrument: one effect for each group, or entry without one.
 
-    A group whose legs on the instrument add up to nothing (another CUSIP) did nothing to it.
+    A group whose legs on the instrument add up to nothing (another CUSIP) did nothing to it. Of what is `used` nothing
+    is left to explain, though it tells that its group is there.
     """
     groups: dict[str, list[Activity]] = {}
     for entry in activities:
@@ -140,7 +143,7 @@ def bookings(activities: Sequence[Activity], instrument: Instrument) -> tuple[Ef
         moving = [entry for entry in group if moves(entry)]
         legs = [entry for entry in moving if concerns(entry, instrument, group)]
         quantity = sum((entry.quantity for entry in legs if entry.quantity is not None), Decimal(0))
-        if not quantity:
+        if not quantity or any(entry.id in used for entry in legs):
             continue
         first = min(legs, key=lambda entry: (entry.at is None, entry.at, entry.id))
         if first.at is None:

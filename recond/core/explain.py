@@ -20,6 +20,7 @@ from recond.core.model import Activity, Baseline, Cause, Change, Drift, Executio
 from recond.core.ownership import excess_parts, lacking, parts_of
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
+from recond.core.symbols import option_underlying
 
 SLACK = timedelta(seconds=2)
 CRYPTO_FEE_MAX = Decimal("0.0025")
@@ -33,13 +34,14 @@ ADOPTED = "found at the account's first contact"
 class Known:
     """All that is known when drifts are explained; `at` is now on the broker's clock, as everything here.
 
-    `activities` are those that have explained nothing yet, `complete` is False when there may be more of them.
+    `used` are the ids of `activities` that have explained something; `complete` is False when there may be more.
     `changes` are others' entries in the ledger's journal. `strategies` maps strategies to client_order_id prefixes.
     """
 
     at: datetime
     executions: tuple[Execution, ...] = ()
     activities: tuple[Activity, ...] = ()
+    used: frozenset[str] = frozenset()
     changes: tuple[Change, ...] = ()
     corrections: tuple[PastCorrection, ...] = ()
     strategies: Mapping[str, str] = field(default_factory=dict)
@@ -62,14 +64,15 @@ def explain(
     known: Known,
     patience: Patience,
     tolerance: Mapping[str, Decimal],
+    others: Sequence[Drift] = (),
 ) -> dict[Instrument, Explanation]:
     """The explanation of each confirmed drift.
 
     `baselines` has for each what both sides were last known to hold, None at the account's first contact; `ages` how
-    long each has been seen.
+    long each has been seen. `others` are drifts that are not confirmed yet: what may belong to one of them waits.
     """
     explained: dict[Instrument, Explanation] = {}
-    contracts = deliveries(drifts, baselines, known.at)
+    contracts = deliveries((*drifts, *others), baselines, known.at)
     executions, changes = _by_symbol(known.executions), _by_symbol(known.changes)
     for drift in drifts:
         base, symbol = baselines.get(drift.instrument), drift.instrument.symbol
@@ -79,8 +82,9 @@ def explain(
         allowed = tolerance.get(drift.instrument.asset_class, Decimal(0))
         own = replace(known, executions=tuple(executions.get(symbol, ())), changes=tuple(changes.get(symbol, ())))
         explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
-    explained = _delivered(drifts, baselines, explained)
-    explained = pair_renames(drifts, explained)
+    explained = _delivered(drifts, baselines, explained, others)
+    explained = pair_renames(drifts, explained, others)
+    explained = _legs_of_open_groups(explained)
     return {
         instrument: replace(explanation, wait=None) if ages.get(instrument, timedelta()) > patience.corporate
         else explanation
@@ -117,17 +121,24 @@ def _explain_one(
     """One instrument by itself; shares that vanished contracts may have `delivered` are on suspicion only."""
     since = base.at - patience.late
     moved = tuple(e for e in fills(known.executions, drift.instrument.symbol, known.strategies) if e.at >= since)
-    booked = tuple(e for e in bookings(known.activities, drift.instrument) if _until(e) >= since)
+    booked = tuple(e for e in bookings(known.activities, drift.instrument, known.used) if _until(e) >= since)
     changes = [c for c in known.changes if c.symbol == drift.instrument.symbol and c.seq > base.seq]
     lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
     if len(moved) + len(changes) > EFFECTS_MAX:
         return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")
-    found = _fits(drift, base, moved, booked, patience, tolerance, known.at)
-    suspected = not found
-    if suspected:
-        found = _fits(drift, base, moved, delivered, patience, tolerance, known.at) if delivered else []
-        effect = None if found else suspicion(drift, base, known.at)
-        found = found or ([(effect,)] if effect is not None else [])
+    early = [e for e in moved if e.at <= base.at + SLACK]
+    sure = [e for e in moved if e.at > base.at + SLACK]
+    doubted = suspicion(drift, base, known.at)
+    split: list[tuple[Effect, ...]] = [(doubted,)] if doubted is not None and doubted.cause is Cause.SPLIT else []
+    # What is likeliest first: what was told since the baseline, a look that no trade has, then what may be older.
+    found = _fits(drift, base, (), sure, booked, patience, tolerance, known.at)
+    proven = bool(found)
+    found = found or (_fits(drift, base, (), sure, delivered, patience, tolerance, known.at) if delivered else [])
+    found = found or split
+    if not found:
+        found = _fits(drift, base, early, sure, booked, patience, tolerance, known.at)
+        proven = bool(found)
+    found = found or ([(doubted,)] if doubted is not None else [])
     explanations = [
         made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance, lacks)) is not None
     ]
@@ -138,7 +149,7 @@ def _explain_one(
         text = "; or ".join(sorted({made.text for made in explanations}))
         return Explanation(Cause.AMBIGUOUS, f"more than one explanation adds up: {text}")
     made = explanations[0]
-    if not suspected:
+    if proven:
         return made
     wait = made.wait
     if any(_is_cut(part, base) for part in made.parts):
@@ -149,6 +160,7 @@ def _explain_one(
 def _fits(
     drift: Drift,
     base: Baseline,
+    early: Sequence[Effect],
     moved: Sequence[Effect],
     booked: Sequence[Effect],
     patience: Patience,
@@ -157,25 +169,23 @@ def _fits(
 ) -> list[tuple[Effect, ...]]:
     """The sets of effects that add up to the broker's own move since the baseline, those of the fewest bookings.
 
-    Fills count from the baseline on. The last ones may not be shown yet; those shortly before it are in it already, but
-    for when nothing else adds up: of both a part counts that is without gaps in time. Bookings count or not, for they
-    may come before or after the quantity moves.
+    Fills count from the baseline on. The last ones may not be shown yet, and the `early` ones, shortly before it, may
+    be in it already: of both a part counts that is without gaps in time. Bookings count or not, for they may come
+    before or after the quantity moves.
     """
     move = drift.broker - base.broker_quantity
-    early = [e for e in moved if e.at <= base.at + SLACK]
-    last = [e for e in moved if e.at > base.at + SLACK and e.at > now - patience.late - SLACK]
-    sure = [e for e in moved if e.at > base.at + SLACK and e not in last]
+    last = [e for e in moved if e.at > now - patience.late - SLACK]
+    sure = [e for e in moved if e not in last]
     recent = sorted(booked, key=lambda e: (e.at, e.activities))[-EVENTS_MAX:]
-    for usable in ((), early) if early else ((),):
-        for count in range(min(TOGETHER_MAX, len(recent)) + 1):
-            fits: list[tuple[Effect, ...]] = []
-            for events in combinations(recent, count):
-                fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), usable, sure, last, drift, tolerance)
-                if fit is not None:
-                    fits.append((*fit, *events))
-            if fits:
-                return fits
-    return []
+    fits: list[tuple[Effect, ...]] = []
+    for count in range(min(TOGETHER_MAX, len(recent)) + 1):
+        for events in combinations(recent, count):
+            fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), early, sure, last, drift, tolerance)
+            if fit is not None:
+                fits.append((*fit, *events))
+        if fits:
+            break
+    return fits
 
 
 def _cut(
@@ -262,20 +272,47 @@ def _until(effect: Effect) -> datetime:
 
 
 def _delivered(
-    drifts: Sequence[Drift], baselines: Mapping[Instrument, Baseline | None], explained: dict[Instrument, Explanation]
+    drifts: Sequence[Drift],
+    baselines: Mapping[Instrument, Baseline | None],
+    explained: dict[Instrument, Explanation],
+    others: Sequence[Drift],
 ) -> dict[Instrument, Explanation]:
-    """A contract whose shares were taken as delivered was exercised or assigned, and did not just expire."""
+    """A contract whose shares were taken as delivered was exercised or assigned, and did not just expire.
+
+    While one of the two is not confirmed yet the other one waits for it.
+    """
     causes = {
         part.delivered_by: part.cause for e in explained.values() for part in e.parts if part.delivered_by is not None
     }
+    unsure = {drift.instrument.symbol for drift in others}
     for drift in drifts:
-        cause, base = causes.get(drift.instrument.symbol), baselines.get(drift.instrument)
-        before = explained[drift.instrument]
-        if cause is not None and base is not None and not before.evident:
+        before, base = explained[drift.instrument], baselines.get(drift.instrument)
+        waits = next((p.delivered_by for p in before.parts if p.delivered_by in unsure), None)
+        underlying = option_underlying(drift.instrument.symbol)
+        cause = causes.get(drift.instrument.symbol)
+        if underlying in unsure and not before.evident:
+            waits = underlying
+        if waits is not None:
+            explained[drift.instrument] = replace(before, wait=f"{waits} may have to do with it: it is waited for")
+        elif cause is not None and base is not None and not before.evident:
             text = f"{-base.broker_quantity:f} contracts went as their shares came ({cause}); suspected"
             lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
             explained[drift.instrument] = Explanation(cause, text, (Part(cause, lacks),))
     return explained
+
+
+def _legs_of_open_groups(explained: dict[Instrument, Explanation]) -> dict[Instrument, Explanation]:
+    """What nothing explains may be the leg that a corporate action still lacks: it waits with the others."""
+    waiting = [i.symbol for i, e in explained.items() if e.wait is not None and any(p.group for p in e.parts)]
+    if not waiting:
+        return explained
+    wait = f"it may belong to what is booked for {waiting[0]}: the other legs are waited for"
+    return {
+        instrument: replace(explanation, wait=explanation.wait or wait)
+        if explanation.cause is Cause.UNEXPLAINED
+        else explanation
+        for instrument, explanation in explained.items()
+    }
 
 
 def _unexplained(drift: Drift, base: Baseline, known: Known, why: str) -> Explanation:

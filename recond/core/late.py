@@ -6,7 +6,7 @@ May not change a quantity, or let one piece of evidence explain two things.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from decimal import Decimal
 
@@ -26,15 +26,16 @@ def late_links(
     corrections: Sequence[PastCorrection],
     executions: Sequence[Execution],
     activities: Sequence[Activity],
+    consumed: Set[str],
     strategies: Mapping[str, str],
     tolerance: Mapping[str, Decimal],
 ) -> tuple[LateLink, ...]:
     """What explains earlier corrections that nothing has proven: at most one explanation for each run and instrument.
 
-    `executions` and `activities` are those that have explained nothing yet. The oldest corrections come first.
+    `consumed` are the ids of activities that have explained something. The oldest corrections come first.
     """
     links: list[LateLink] = []
-    used: set[object] = set()
+    used: set[object] = set(consumed)
     unproven = [c for c in corrections if not c.proven and not c.reversed]
     for run_id, instrument in dict.fromkeys((c.run_id, c.instrument) for c in sorted(unproven, key=lambda c: c.id)):
         made = [c for c in unproven if (c.run_id, c.instrument) == (run_id, instrument)]

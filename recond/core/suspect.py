@@ -75,12 +75,19 @@ def deliveries(
     return found
 
 
-def pair_renames(drifts: Sequence[Drift], explained: dict[Instrument, Explanation]) -> dict[Instrument, Explanation]:
+def pair_renames(
+    drifts: Sequence[Drift], explained: dict[Instrument, Explanation], others: Sequence[Drift]
+) -> dict[Instrument, Explanation]:
     """Equities that are gone under one name and there under another, as one: by the legs' group, or by asset id.
 
-    A leg whose other one is not seen yet is waited for.
+    A leg whose other one is not seen yet, or is among the `others` that are not confirmed, is waited for.
     """
     paired = dict(explained)
+    for drift in drifts:
+        unsure = next((each for each in others if _is_same(drift, each, {}) or _is_same(each, drift, {})), None)
+        if unsure is not None and _may_be_named(explained[drift.instrument]):
+            wait = f"{unsure.instrument.symbol} may be its other name: it is waited for"
+            paired[drift.instrument] = replace(explained[drift.instrument], cause=Cause.SYMBOL_CHANGE, wait=wait)
     gone = [d for d in drifts if d.kind is Kind.MISSING_AT_BROKER and _may_be_named(explained[d.instrument])]
     new = [d for d in drifts if d.kind is Kind.MISSING_IN_LEDGER and _may_be_named(explained[d.instrument])]
     for old in gone:
@@ -113,9 +120,10 @@ def _may_be_named(explanation: Explanation) -> bool:
 
 
 def _is_same(old: Drift, new: Drift, explained: Mapping[Instrument, Explanation]) -> bool:
-    if old.instrument.asset_class != "us_equity" or old.ledger != new.broker or new.position is None:
+    if old.instrument.asset_class != "us_equity" or old.ledger != new.broker or new.position is None or old.broker:
         return False
-    groups = [{part.group for part in explained[d.instrument].parts if part.group is not None} for d in (old, new)]
+    parts = [explained[d.instrument].parts if d.instrument in explained else () for d in (old, new)]
+    groups = [{part.group for part in its if part.group is not None} for its in parts]
     return bool(groups[0] & groups[1]) or {row.asset_id for row in old.rows} == {new.position.asset_id}
 
 

@@ -449,6 +449,15 @@ def test_a_merger_is_held_until_its_legs_are_there() -> None:
     assert why(drift, base(drift, 10), activities=[cash]).wait is None
 
 
+def test_what_nothing_explains_waits_for_the_legs_of_an_open_group() -> None:
+    """The acquirer's shares came with the acquiree's leg, and their own leg is not booked yet."""
+    gone, came = drift_of("AAPL", 0, row("AAPL", 10)), drift_of("MSFT", 5)
+    explanations = together(
+        [gone, came], [base(gone, 10), base(came, 0)], booking("MA", -10, sub_type="SMA", group="g")
+    )
+    assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.UNEXPLAINED, True)]
+
+
 def option(symbol: str, broker: int, *rows: LedgerRow) -> Drift:
     """A drift of a contract."""
     return replace(drift_of("AAPL", broker, *rows), instrument=Instrument("us_option", symbol))

@@ -88,7 +88,8 @@ class Stage:
             ).fetchone()
             if found is None:
                 ledger.execute(
-                    "INSERT INTO positions (account, symbol, strategy_id, quantity, entry_price) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO positions (account, symbol, strategy_id, quantity, entry_price)"
+                    " VALUES (?, ?, ?, ?, ?)",
                     (self.name, symbol, strategy, f"{D(quantity):f}", f"{PRICES.get(symbol, D(10)):f}"),
                 )
             else:
@@ -119,7 +120,8 @@ class Stage:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             answer = await self.daemon.reconcile(account=self.name, wait=0)
-            raise AssertionError(f"{self.name}: waited {JUDGED_WITHIN_S:g} s for {what}; it says {answer}") from None
+            seen = f"it found {await self.drifts()} and says {answer}"
+            raise AssertionError(f"{self.name}: waited {JUDGED_WITHIN_S:g} s for {what}; {seen}") from None
 
     async def drifts(self) -> list[dict[str, Any]]:
         """What was confirmed, oldest first."""
@@ -137,7 +139,7 @@ class Stage:
             await self.daemon.reconcile(account=self.name, wait=2)
             return set(causes) <= {drift["cause"] for drift in await self.drifts()}
 
-        await self.until(good, f"drifts of {', '.join(causes)}, not {[d['cause'] for d in await self.drifts()]}")
+        await self.until(good, f"drifts of {', '.join(causes)}")
 
     def rows(self) -> dict[tuple[str, str | None], Decimal]:
         """The open rows: symbol and strategy → quantity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -277,13 +277,7 @@ async def cash_in_lieu_never_told(stage: Stage) -> None:
     stage.bought("AAPL", 33)
     await stage.settled()
     stage.do("split", symbol="AAPL", new=1, old=20, whole=True, activity="never")
-
-    async def held() -> bool:
-        answer = await stage.daemon.reconcile(account=stage.name, wait=3)
-        return bool(answer["holds"])
-
-    await stage.until(held, "a hold")
-    assert await stage.gate("AAPL") == "blocked"
+    await waits(stage, "AAPL")
     assert stage.rows() == {("AAPL", "mean"): D(33)}
     await only(stage, "split")
     assert stage.rows() == {("AAPL", "mean"): D(1)}
@@ -332,6 +326,124 @@ async def share_journal(stage: Stage) -> None:
     assert stage.rows() == {("AAPL", "mean"): D(25)}
 
 
+async def waits(stage: Stage, symbol: str) -> None:
+    """Something of the symbol is held."""
+
+    async def held() -> bool:
+        answer = await stage.daemon.reconcile(account=stage.name, wait=3)
+        return any(hold["symbol"] == symbol for hold in answer["holds"])
+
+    await stage.until(held, f"a hold on {symbol}")
+    assert await stage.gate(symbol) == "blocked"
+
+
+@scenario
+async def cusip_change(stage: Stage) -> None:
+    """Another CUSIP, and with it another asset id: nothing has moved, nothing is done."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("new_cusip", symbol="AAPL")
+    await stage.settled()
+    assert await stage.drifts() == []
+    assert stage.rows() == {("AAPL", "mean"): D(10)}
+
+
+@scenario
+async def symbol_change_leg_by_leg(stage: Stage) -> None:
+    """The new name is shown four seconds before the old one goes: what is there twice is waited for."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("rename", symbol="AAPL", to="FRESH", gap=4.0, apart=True)
+    await only(stage, "symbol_change")
+    assert stage.rows() == {("FRESH", "mean"): D(10)}
+
+
+@scenario
+async def merger_for_stock(stage: Stage) -> None:
+    """Ten shares become five of the acquirer."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("merge", symbol="AAPL", to="NEWCO", rate=D("0.5"))
+    await only(stage, "merger")
+    assert stage.rows() == {("NEWCO", None): D(5)}
+
+
+@scenario
+async def merger_for_cash(stage: Stage) -> None:
+    """Ten shares become cash."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("merge", symbol="AAPL", cash=55)
+    await only(stage, "merger")
+    assert stage.rows() == {}
+
+
+@scenario
+async def merger_mixed_leg_by_leg(stage: Stage) -> None:
+    """Shares and cash, the legs booked four seconds apart: held until it is whole."""
+    stage.bought("AAPL", 10)
+    stage.bought("NEWCO", 4, "trend")
+    await stage.settled()
+    stage.do("merge", symbol="AAPL", to="NEWCO", rate=D("0.5"), cash=20, gap=4.0)
+    await only(stage, "merger")
+    assert stage.rows() == {("NEWCO", "trend"): D(9)}
+
+
+@scenario
+async def spin_off(stage: Stage) -> None:
+    """A tenth of a new share for each."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("spin_off", symbol="AAPL", to="NEWCO", rate=D("0.1"), price=20)
+    await only(stage, "spin_off")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("NEWCO", None): D(1)}
+
+
+@scenario
+async def stock_dividend(stage: Stage) -> None:
+    """Paid in shares; the cash dividend beside it moves nothing."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("cash_dividend", symbol="AAPL", per_share=D("0.5"))
+    stage.do("stock_dividend", symbol="AAPL", rate=D("0.05"))
+    await only(stage, "stock_dividend")
+    assert stage.rows() == {("AAPL", "mean"): D("10.5")}
+
+
+@scenario
+async def worthless(stage: Stage) -> None:
+    """Removed for nothing."""
+    stage.bought("NEWCO", 10)
+    await stage.settled()
+    stage.do("worthless", symbol="NEWCO")
+    await only(stage, "reorganisation")
+    assert stage.rows() == {}
+
+
+@scenario
+async def liquidation(stage: Stage) -> None:
+    """Sold by Alpaca itself, under an order that is nobody's."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.do("liquidate", symbol="AAPL")
+    await only(stage, "external_trade")
+    assert stage.rows() == {}
+
+
+@scenario
+async def fits_twice(stage: Stage) -> None:
+    """A transfer and a dividend of the same size are booked, and only one of them has moved the position."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
+    stage.do("silent", symbol="AAPL", qty=-5)
+    stage.do("stock_dividend", symbol="AAPL", rate=D("0.5"))
+    await stage.found("ambiguous")
+    await stage.settled()
+    assert stage.rows() == {("AAPL", "mean"): D(15)}
+
+
 # Options
 
 
@@ -378,6 +490,26 @@ async def option_assignment(stage: Stage) -> None:
     assert stage.rows() == {("AAPL", "mean"): D(205)}
 
 
+@scenario
+async def option_assignment_short_call(stage: Stage) -> None:
+    """A short call is assigned: the shares go, which leaves a short position."""
+    stage.bought(CALL, -1)
+    await stage.settled()
+    stage.do("assign", symbol=CALL, nameless=True)
+    await only(stage, "option_assignment")
+    assert stage.rows() == {("AAPL", None): D(-100)}
+
+
+@scenario
+async def option_adjusted(stage: Stage) -> None:
+    """One contract becomes two under another symbol."""
+    stage.bought(CALL, 1)
+    await stage.settled()
+    stage.do("adjust", symbol=CALL, to="AAPL1300118C00045000", new=2, old=1)
+    await only(stage, "option_adjustment")
+    assert {symbol: quantity for (symbol, _), quantity in stage.rows().items()} == {"AAPL1300118C00045000": D(2)}
+
+
 # Coins
 
 
@@ -404,6 +536,20 @@ async def coin_deposit(stage: Stage) -> None:
     assert stage.rows() == {("BTCUSD", None): D("0.5")}
 
 
+@scenario
+async def unknown_until_told(stage: Stage) -> None:
+    """Unexplained at first; the transfer that is booked later explains that correction, and nothing else."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS", activity=6.0)
+    await only(stage, "unexplained")
+    await asyncio.sleep(6)
+    stage.trade("AAPL", 3, None)
+    await only(stage, "unexplained", "external_trade")
+    assert stage.explained_later() == ["transfer"]
+    assert stage.rows() == {("AAPL", "mean"): D(18)}
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
     """All scenarios, played at once."""
@@ -418,6 +564,3 @@ def test_scenario(ended: dict[str, BaseException | None], name: str) -> None:
     error = ended[name]
     if error is not None:
         raise error
-
-
-_ = Awaitable
