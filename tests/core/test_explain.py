@@ -111,7 +111,14 @@ def why(
     age_s: float = 20,
 ) -> Explanation:
     """The explanation of one drift."""
-    known = Known(now, tuple(executions), tuple(activities), tuple(changes), tuple(corrections), strategies)
+    known = Known(
+        now,
+        tuple(executions),
+        tuple(activities),
+        changes=tuple(changes),
+        corrections=tuple(corrections),
+        strategies=strategies,
+    )
     ages = {drift.instrument: timedelta(seconds=age_s)}
     return explain([drift], {drift.instrument: before}, ages, known, PATIENCE, TOLERANCE)[drift.instrument]
 
