@@ -97,7 +97,8 @@ class Investigator:
             return Findings(explain(drifts, self._bases(drifts, reading), ages, Known(now), self._patience, {}))
         known = await self._known(drifts, reading, found, now, window)
         findings = self._findings(drifts, reading, ages, known, others)
-        if not all(explanation.evident for explanation in findings.explanations.values()) and window is not None:
+        evident = all(explanation.evident for explanation in findings.explanations.values())
+        if window is not None and (not evident or reading.unproven_since is not None):
             found = await self._with_bookings(found, window, reading.unproven_since)
             known = await self._known(drifts, reading, found, now, window)
             findings = self._findings(drifts, reading, ages, known, others)

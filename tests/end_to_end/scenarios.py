@@ -180,10 +180,15 @@ class Stage:
 Play = Callable[[Stage], Awaitable[None]]
 
 
-async def play(folder: Path, table: Mapping[str, Play], policies: Mapping[str, str]) -> dict[str, BaseException | None]:
-    """Play every scenario of the table at once; what went wrong in each, None for nothing."""
-    start = Scenario(D(1_000_000), prices=PRICES)
-    async with Simulator(accounts=dict.fromkeys(table, start), rate_limit=1_000_000) as simulator:
+async def play(
+    folder: Path, table: Mapping[str, Play], policies: Mapping[str, str], starts: Mapping[str, Scenario] | None = None
+) -> dict[str, BaseException | None]:
+    """Play every scenario of the table at once; what went wrong in each, None for nothing.
+
+    An account begins as `starts` has it, else without positions.
+    """
+    accounts = {**dict.fromkeys(table, Scenario(D(1_000_000), prices=PRICES)), **(starts or {})}
+    async with Simulator(accounts=accounts, rate_limit=1_000_000) as simulator:
         times = {"settle": "2s", "broker_lag": "500ms", "confirm_after": "500ms", "settle_corporate": "12s"}
         setting = Playing(folder, simulator, accounts=tuple(table), daemon=times, policies=policies)
         daemon = Daemon(setting)
