@@ -92,7 +92,13 @@ def _doubts(
     vanished = [d for d in confirmed if d.kind is Kind.MISSING_AT_BROKER and not explained[d.instrument].evident]
     open_positions = sum(bool(a.rows) for a in both.comparison.agreements)
     open_positions += sum(bool(d.rows) for d in both.comparison.drifts)
-    doubts = unproven(vanished, both.holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
+    # Contracts past their last day are expected to go, many at once and with what they were worth.
+    expired = [d for d in vanished if explained[d.instrument].cause is Cause.OPTION_EXPIRY]
+    others = [d for d in vanished if d not in expired]
+    doubts = {}
+    for gone, guards in ((others, rules.guards), (expired, replace(rules.guards, vanish_min=len(expired) + 1))):
+        known = reading.baselines, reading.equity
+        doubts |= unproven(gone, both.holdings, proof, open_positions, *known, guards)
     lost = {row.symbol: row for row in reading.lost}
     for drift in confirmed:
         row = lost.get(drift.instrument.symbol)
