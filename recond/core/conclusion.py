@@ -95,7 +95,7 @@ def _doubts(
     # Contracts past their last day are expected to go, many at once and with what they were worth.
     expired = [d for d in vanished if explained[d.instrument].cause is Cause.OPTION_EXPIRY]
     others = [d for d in vanished if d not in expired]
-    doubts = {}
+    doubts: dict[Instrument, str] = {}
     for gone, guards in ((others, rules.guards), (expired, replace(rules.guards, vanish_min=len(expired) + 1))):
         known = reading.baselines, reading.equity
         doubts |= unproven(gone, both.holdings, proof, open_positions, *known, guards)

@@ -24,7 +24,8 @@ import click
 from recond.demo.bot import ACCOUNT, STRATEGY, Bot, BotError
 from recond.demo.daemon import DaemonDied, NotSeen, moment, recond_running
 from recond.demo.screen import Screen
-from recond.demo.story import CHAPTERS, INTERVAL_S, SCENARIO, SETTLE_S, Stage, tell
+from recond.demo.stage import Stage
+from recond.demo.story import CHAPTERS, INTERVAL_S, SCENARIO, SETTLE_S, tell
 from recond.demo.watch import watch
 from recond.simulator import Simulator
 

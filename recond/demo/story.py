@@ -7,40 +7,34 @@ May not tell what it has not seen: every figure comes from recond's HTTP API, th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from recond.demo.bot import Bot, Fill
-from recond.demo.daemon import Json, NotSeen, Recond, began, moment
-from recond.demo.screen import Screen
-from recond.simulator import Scenario, Simulator
+from recond.demo.bot import Fill
+from recond.demo.causes import booked_after_all, split_overnight
+from recond.demo.daemon import Json, began, moment
+from recond.demo.stage import (
+    WITHIN_S,
+    Stage,
+    after,
+    checked,
+    clear_again,
+    corrected,
+    done,
+    last_correction,
+    now,
+    same,
+)
+from recond.simulator import Scenario
 from recond.simulator.scenarios import PRICES
 
 D = Decimal
 INTERVAL_S, SETTLE_S = 3, 3
-_WITHIN_S = 30.0
-"""Within which recond must show what is told: far above what it takes, only reached when something is broken."""
 
 _OF_THE_BOT: Mapping[str, tuple[Decimal, Decimal]] = MappingProxyType(
     {"AAPL": (D(100), D("221.50")), "BTCUSD": (D("0.4995"), D(61800)), "NVDA": (D(120), D("168.05"))}
 )
 SCENARIO = Scenario(D(100_000), PRICES, {**_OF_THE_BOT, "MSFT": (D(50), D("498.20"))})
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Who takes part."""
-
-    screen: Screen
-    simulator: Simulator
-    bot: Bot
-    recond: Recond
-
-    def say(self, label: str, text: str) -> None:
-        """A paragraph on the screen."""
-        self.screen.say(label, text)
 
 
 async def clean_start(stage: Stage) -> None:
@@ -50,97 +44,97 @@ async def clean_start(stage: Stage) -> None:
         "The broker holds four positions. AAPL, BTCUSD and NVDA are the bot's, and it has them in the ledger. "
         "MSFT was bought by hand, long before there was a bot: no ledger knows of it.",
     )
-    began_at = _now()
+    began_at = now()
     for symbol, (quantity, price) in _OF_THE_BOT.items():
         await stage.bot.book(Fill(symbol, quantity, price))
-    found, after_s = await _corrected(
+    found, after_s = await corrected(
         stage,
         "MSFT",
         (0, began_at),
         f"A difference may be mere delay, so it is pending: recond believes it when it has stood for {SETTLE_S} s",
     )
-    _same("symbols that recond corrected", ["MSFT"], [c["symbol"] for c in await stage.recond.listed("corrections")])
-    _same("the cause", "adoption", found["cause"])
+    same("symbols that recond corrected", ["MSFT"], [c["symbol"] for c in await stage.recond.listed("corrections")])
+    same("the cause", "adoption", found["cause"])
     stage.say(
         "recond",
-        f"{_done(found)}. This is its first look at the account, so what it finds is adopted, without alarm. "
+        f"{done(found)}. This is its first look at the account, so what it finds is adopted, without alarm. "
         "The bot's three rows agree and are left alone.",
     )
-    await _checked(stage, after_s)
+    await checked(stage, after_s)
 
 
 async def booked_well(stage: Stage) -> None:
     """A trade that is booked as it should be makes no noise."""
-    before = await _last_correction(stage)
+    before = await last_correction(stage)
     fill = await stage.bot.trade("AAPL", D(10))
     await stage.bot.book(fill)
-    booked_at = _now()
+    booked_at = now()
     stage.say("Bot", f"Buys 10 AAPL at {fill.price:.2f} and books them. Broker and ledger moved one after the other.")
 
     async def looked() -> Json | None:
         run: Json = (await stage.recond.account())["lastRun"]
         return run if began(run) > booked_at and run["status"] == "success" else None
 
-    run = await stage.recond.until(looked, "a clean pass after the booking", _WITHIN_S)
-    _same("corrections since", before, await _last_correction(stage))
-    _same("conflicts", [], await stage.recond.listed("conflicts"))
+    run = await stage.recond.until(looked, "a clean pass after the booking", WITHIN_S)
+    same("corrections since", before, await last_correction(stage))
+    same("conflicts", [], await stage.recond.listed("conflicts"))
     [row] = await stage.recond.listed("positions", status="open", symbol="AAPL")
     stage.say(
         "recond",
         f"Run {run['runId']} (trigger: {run['trigger']}) finds {row['quantity']} AAPL on both sides and refreshes "
         f"their price: worth {D(row['marketValue']):,.2f} dollars now. No alarm, nothing to correct.",
     )
-    await _checked(stage, (moment(run["timestamp"]) - booked_at).total_seconds())
+    await checked(stage, (moment(run["timestamp"]) - booked_at).total_seconds())
 
 
 async def booking_forgotten(stage: Stage) -> None:
     """A fill that the bot never books: the quantities differ, the ledger is set."""
-    before = await _last_correction(stage)
+    before = await last_correction(stage)
     fill = await stage.bot.trade("NVDA", D(10))
-    mark = (before, _now())
+    mark = (before, now())
     stage.say("Bot", f"Buys 10 NVDA at {fill.price:.2f}, crashes, and never books them.")
-    found, after_s = await _corrected(stage, "NVDA", mark, "Pending, the bot may just be late")
+    found, after_s = await corrected(stage, "NVDA", mark, "Pending, the bot may just be late")
     conflicts = await stage.recond.listed("conflicts", symbol="NVDA")
-    _same("before and after", [D(120), D(130)], [D(found["before"]), D(found["after"])])
-    _same("conflicts, by resolution", ["use_broker"], [c["resolution"] for c in conflicts])
+    same("before and after", [D(120), D(130)], [D(found["before"]), D(found["after"])])
+    same("conflicts, by resolution", ["use_broker"], [c["resolution"] for c in conflicts])
     stage.say(
         "recond",
-        f"Nothing came, so the two are in conflict. The broker is the truth: {_done(found)}, in the bot's own row.",
+        f"Nothing came, so the two are in conflict. The broker is the truth: {done(found)}, in the bot's own row.",
     )
-    await _checked(stage, after_s)
+    await checked(stage, after_s)
 
 
 async def dashboard_trade(stage: Stage) -> None:
     """Somebody buys by hand: the ledger gets a row for it."""
-    mark = (await _last_correction(stage), _now())
+    mark = (await last_correction(stage), now())
     stage.simulator.do("trade", symbol="TSLA", side="buy", qty=5)
     stage.say("World", "Somebody logs in to the broker's dashboard and buys 5 TSLA. The platform is not told.")
-    found, after_s = await _corrected(stage, "TSLA", mark, "Pending")
+    found, after_s = await corrected(stage, "TSLA", mark, "Pending")
     [row] = await stage.recond.listed("positions", status="open", symbol="TSLA")
-    _same("the row's source and strategy", ["reconciliation", None], [row["source"], row["strategyId"]])
-    stage.say("recond", f"{_done(found)}, in a row of its own, source {row['source']}: no bot takes it for its own.")
-    await _checked(stage, after_s)
+    same("the row's source and strategy", ["reconciliation", None], [row["source"], row["strategyId"]])
+    stage.say("recond", f"{done(found)}, in a row of its own, source {row['source']}: no bot takes it for its own.")
+    await checked(stage, after_s)
 
 
 async def closed_outside(stage: Stage) -> None:
-    """Somebody closes the bot's position: proven, then closed in the ledger."""
-    mark = (await _last_correction(stage), _now())
+    """Somebody closes the bot's position: proven by a foreign order, then closed in the ledger."""
+    mark = (await last_correction(stage), now())
     stage.simulator.do("trade", symbol="AAPL", side="sell", qty=110)
     stage.say("World", "Somebody presses 'close position' on AAPL: all 110 are sold behind the bot's back.")
-    found, after_s = await _corrected(stage, "AAPL", mark, "Pending")
+    found, after_s = await corrected(stage, "AAPL", mark, "Pending")
     [row] = await stage.recond.listed("positions", status="closed", symbol="AAPL")
-    _same("the reason", "reconciliation_external_close", row["closeReason"])
+    same("the reason", "reconciliation_external_close", row["closeReason"])
     stage.say(
         "recond",
-        "That a position is not listed proves nothing, so it asked what the account as a whole is worth: no room "
-        f"for AAPL there. {_done(found)}, reason {row['closeReason']}.",
+        "That a position is not listed proves nothing, an answer may be cut short. But the broker's list of fills has "
+        f"an order that is none of the bot's and sold all 110. {done(found)}, reason {row['closeReason']}.",
     )
-    await _checked(stage, after_s)
+    await checked(stage, after_s)
 
 
 async def outage(stage: Stage) -> None:
     """The broker fails: nothing is changed, no bot may trade, and it ends by itself."""
-    before, book, at = await _last_correction(stage), await stage.recond.ledger(), _now()
+    before, book, at = await last_correction(stage), await stage.recond.ledger(), now()
     stage.simulator.fault("all", "html", status=502)
     stage.say("World", "The broker breaks down and answers every request with '502 Bad Gateway'.")
 
@@ -148,28 +142,28 @@ async def outage(stage: Stage) -> None:
         account = await stage.recond.account()
         return account if account["lastRun"]["status"] == "failed" else None
 
-    account = await stage.recond.until(failed, "a pass that fails", _WITHIN_S)
+    account = await stage.recond.until(failed, "a pass that fails", WITHIN_S)
     run, gate = account["lastRun"], account["gate"]["state"]
-    _same("the gate", "unknown", gate)
-    _same("the ledger during the outage", book, await stage.recond.ledger())
-    stage.say("recond", f"After {_after(run, at)} a pass fails: {run['error']['message']}")
+    same("the gate", "unknown", gate)
+    same("the ledger during the outage", book, await stage.recond.ledger())
+    stage.say("recond", f"After {after(run, at)} a pass fails: {run['error']['message']}")
     stage.say(
         "recond",
         "What cannot be read is unknown, not zero: the ledger stays as it is. A bot that asks whether it may trade "
         f"is told '{gate}'.",
     )
     stage.simulator.clear()
-    back_at = _now()
+    back_at = now()
     stage.say("World", "The broker is back.")
-    run = await _clear_again(stage)
-    _same("corrections since", before, await _last_correction(stage))
+    run = await clear_again(stage)
+    same("corrections since", before, await last_correction(stage))
     stage.say("recond", f"Has tried again by itself: run {run['runId']} succeeds.")
-    await _checked(stage, (moment(run["timestamp"]) - back_at).total_seconds())
+    await checked(stage, (moment(run["timestamp"]) - back_at).total_seconds())
 
 
 async def empty_answer(stage: Stage) -> None:
     """The broker says that nothing is held: not believed, held, and over when it is shown again."""
-    before, book, at = await _last_correction(stage), await stage.recond.ledger(), _now()
+    before, book, at = await last_correction(stage), await stage.recond.ledger(), now()
     stage.simulator.fault("positions", "empty_list")
     stage.say(
         "World",
@@ -181,30 +175,32 @@ async def empty_answer(stage: Stage) -> None:
         account = await stage.recond.account()
         return account if len(account["holds"]) == len(book) else None
 
-    account = await stage.recond.until(all_held, f"{len(book)} positions on hold", _WITHIN_S)
-    _same("the gate", "blocked", account["gate"]["state"])
-    _same("the ledger meanwhile", book, await stage.recond.ledger())
-    stage.say("recond", f"After {_after(account['lastRun'], at)} it is judged: {account['holds'][0]['reason']}.")
+    account = await stage.recond.until(all_held, f"{len(book)} positions on hold", WITHIN_S)
+    same("the gate", "blocked", account["gate"]["state"])
+    same("the ledger meanwhile", book, await stage.recond.ledger())
+    stage.say("recond", f"After {after(account['lastRun'], at)} it is judged: {account['holds'][0]['reason']}.")
     stage.say(
         "recond",
         f"So all {len(book)} rows stay as they are, on hold. A bot that asks whether it may trade is told "
         f"'{account['gate']['state']}'.",
     )
     stage.simulator.clear()
-    back_at = _now()
+    back_at = now()
     stage.say("World", "The broker shows the positions again.")
-    run = await _clear_again(stage)
-    _same("corrections since", before, await _last_correction(stage))
+    run = await clear_again(stage)
+    same("corrections since", before, await last_correction(stage))
     stage.say("recond", "The holds end by themselves. Nothing was closed, so nothing has to be repaired.")
-    await _checked(stage, (moment(run["timestamp"]) - back_at).total_seconds())
+    await checked(stage, (moment(run["timestamp"]) - back_at).total_seconds())
 
 
 CHAPTERS: tuple[tuple[str, Callable[[Stage], Awaitable[None]]], ...] = (
     ("A clean start", clean_start),
     ("A trade that is booked well", booked_well),
     ("A booking that the bot forgets", booking_forgotten),
+    ("The bot remembers, too late", booked_after_all),
     ("A manual trade in the dashboard", dashboard_trade),
     ("A position closed from outside", closed_outside),
+    ("A split overnight", split_overnight),
     ("The broker is down", outage),
     ("The broker forgets everything", empty_answer),
 )
@@ -215,90 +211,3 @@ async def tell(stage: Stage) -> None:
     for number, (title, chapter) in enumerate(CHAPTERS, 1):
         stage.screen.heading(f"{number}  {title}")
         await chapter(stage)
-
-
-async def _corrected(stage: Stage, symbol: str, mark: tuple[int, datetime], pending: str) -> tuple[Json, float]:
-    """Wait for a correction of the symbol that is newer than the one numbered in `mark`.
-
-    Returns it with the seconds since the moment of `mark`; shows before when the difference was seen, and `pending`.
-    """
-    shown = False
-
-    async def found() -> Json | None:
-        nonlocal shown
-        newest = await stage.recond.listed("corrections", symbol=symbol, limit=1)
-        if newest and newest[0]["id"] > mark[0]:
-            return newest[0]
-        account = await stage.recond.account()
-        for difference in account["pending"]:
-            if difference["symbol"] == symbol and not shown:
-                shown, run = True, account["lastRun"]
-                gate = (await stage.recond.gate(symbol))["state"]
-                stage.say(
-                    "recond",
-                    f"Sees it after {_after(run, mark[1])} (trigger: {run['trigger']}): {symbol} is "
-                    f"{difference['brokerQty']} at the broker, {difference['dbQty']} in the ledger. {pending}; "
-                    f"a bot that asks whether it may trade {symbol} is told '{gate}'.",
-                )
-        return None
-
-    correction = await stage.recond.until(found, f"a correction of {symbol}", _WITHIN_S)
-    return correction, (moment(correction["at"]) - mark[1]).total_seconds()
-
-
-async def _clear_again(stage: Stage) -> Json:
-    """The pass after which the gate is clear."""
-
-    async def cleared() -> Json | None:
-        account = await stage.recond.account()
-        run: Json = account["lastRun"]
-        return run if account["gate"]["state"] == "clear" and run["status"] == "success" else None
-
-    return await stage.recond.until(cleared, "a success and a clear gate", _WITHIN_S)
-
-
-async def _checked(stage: Stage, after_s: float) -> None:
-    """The end of every chapter: both sides hold the same, and bots may trade."""
-    _same("the ledger", await stage.bot.broker_positions(), await stage.recond.ledger())
-    _same("the gate", "clear", (await stage.recond.gate())["state"])
-    stage.say("Checked", f"Ledger and broker agree after {after_s:.1f} s, and bots may trade.")
-
-
-async def _last_correction(stage: Stage) -> int:
-    """The number of the newest correction, 0 when there is none."""
-    newest = await stage.recond.listed("corrections", limit=1)
-    return int(newest[0]["id"]) if newest else 0
-
-
-def _same(what: str, expected: object, seen: object) -> None:
-    if seen != expected:
-        raise NotSeen(f"{what}: {_shown(expected)}", _shown(seen))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(part)}" for key, part in sorted(value.items())) or "nothing"
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or "none"
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-def _after(run: Json, at: datetime) -> str:
-    after_s = (moment(run["timestamp"]) - at).total_seconds()
-    return f"{max(0.0, after_s):.1f} s"  # a pass may end while the mark is being taken
-
-
-def _done(correction: Json) -> str:
-    """What a correction did, in words."""
-    symbol, before, after = correction["symbol"], correction["before"], correction["after"]
-    if not before:
-        done = f"{symbol} is entered with {after}"
-    elif not after:
-        done = f"{symbol}, {before} until now, is closed"
-    else:
-        done = f"{symbol} is set from {before} to {after}"
-    return f"{done} (run {correction['runId']}, cause: {correction['cause']})"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

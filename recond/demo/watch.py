@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from recond.demo.bot import BotError
 from recond.demo.daemon import Json, NoAnswer, moment
-from recond.demo.story import Stage
+from recond.demo.stage import Stage
 
 _LOOK_EVERY_S = 0.5
 _TRADE_EVERY_S = 6.0
