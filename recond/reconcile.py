@@ -7,23 +7,25 @@ May not know an adapter, a metric or a page: it gets two ports, and its frozen `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from math import inf
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 from recond.core.absence import Guards, unproven
 from recond.core.conclude import conclude, failed
 from recond.core.decide import Policy, decide
 from recond.core.diff import Comparison, diff
 from recond.core.explain import explain
+from recond.core.identity import mismatch
 from recond.core.judge import Judgement, Moment, Sighting, Timing, judge
 from recond.core.model import AccountState, Conflict, Drift, Hold, Holdings, Instrument, Kind, LedgerReading
 from recond.core.run import Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
 from recond.evidence import Evidence
+from recond.offloop import let_go, off_loop
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
 from recond.triggers import Triggers
 
@@ -32,11 +34,6 @@ UNRECORDED_MAX = 100
 LIMIT_RESERVE = 20
 """Requests of the broker's own limit that are left to the platform."""
 REASON_ORDER = tuple(Reason)
-SMALL = 200
-"""Rows that are judged in well under a millisecond, less than going to a thread and back takes."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,7 @@ class Memory:
 class Reconciler:
     """One account's loop. `now` is the wall clock, `jitter` a factor near 1 for each interval.
 
+    The observers get each run, those `aside` first and, when it has many rows, in a thread.
     `came_round` is called whenever the loop turns, at least every `round_s` seconds between passes.
     """
 
@@ -89,6 +87,7 @@ class Reconciler:
         triggers: Triggers,
         observers: Sequence[RunObserver],
         *,
+        aside: Sequence[RunObserver] = (),
         now: Callable[[], datetime],
         jitter: Callable[[], float],
         came_round: Callable[[], None],
@@ -99,12 +98,13 @@ class Reconciler:
         self._ledger = ledger
         self._evidence = evidence
         self._triggers = triggers
-        self._observers = tuple(observers)
+        self._observers, self._aside = tuple(observers), tuple(aside)
         self._now = now
         self._jitter = jitter
         self._came_round = came_round
         self._round_s = round_s
         self._memory = Memory()
+        self._spent: list[object] = []
 
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
@@ -133,13 +133,16 @@ class Reconciler:
                 budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
                 quiet_s=_quiet_until(usage),
             )
+            for observe in self._aside:
+                await off_loop(len(run.outcomes) + len(run.pending), observe, run)
             for observe in self._observers:
                 observe(run)
                 await asyncio.sleep(0)  # each may take a while for ten thousand drifts
+            await let_go(self._spent)
 
     async def run_pass(self, sequence: int, reasons: tuple[Reason, ...], budget: Budget) -> Run:
         """Make one pass; what goes wrong at a port is a failed run, not an error."""
-        began_s = _clock_s()
+        began_s, before = _clock_s(), self._memory
         header = Run(
             id=self._ledger.next_run_id(),
             account=self._rules.account,
@@ -159,16 +162,17 @@ class Reconciler:
         except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
             record = Record(self._failed(header, began_s, error))
         run = await self._record(record, began_s)
-        unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
-        corrected = {correction.instrument for correction in run.corrections}
-        self._memory = replace(
-            self._memory,
-            # What was seen before a correction tells nothing of what differs after it.
-            sightings={i: seen for i, seen in self._memory.sightings.items() if i not in corrected},
-            last=run,
-            failures=self._memory.failures + 1 if unproven_yet else 0,
-        )
+        self._spend(record.refreshes, record.baselines, record.run.outcomes)
+        self._spend(before.sightings.values(), self._memory.sightings.values())
+        if before.last is not None:
+            self._spend(before.last.outcomes, before.last.pending)
+        self._memory = await off_loop(len(self._memory.sightings), _remembered, self._memory, run)
         return run
+
+    def _spend(self, *lots: Iterable[object]) -> None:
+        """Let go of these after the pass; whoever calls this drops them now."""
+        for lot in lots:
+            self._spent.extend(lot)
 
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
         """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
@@ -194,20 +198,20 @@ class Reconciler:
         reading = await self._ledger.read(rules.account, memory.seq)
         moment = Moment(reading_began_s, _clock_s())
         size = len(holdings.positions) + len(reading.rows)
-        comparison = await _off_loop(
+        comparison = await off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore
         )
         judgement = await self._judge(comparison, reading, moment)
         missed = 0
         certain = any(pending.in_motion for pending in judgement.pending)
-        if self._evidence.gap_since is not None or certain or (_is_news(judgement, reading) and self._must_ask(budget)):
+        news = await off_loop(len(judgement.confirmed), _is_news, judgement, reading)
+        if self._evidence.gap_since is not None or certain or (news and self._must_ask(budget)):
             missed = await self._look_up()
+            self._spend(judgement.pending, judgement.sightings.values())
             judgement = await self._judge(comparison, reading, moment)
-        shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
-        others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
+        shown, others = await off_loop(size, _shown, holdings, comparison, rules.ignore)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
-        vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
         proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
         header = replace(
             header,
@@ -217,9 +221,10 @@ class Reconciler:
             missed_events=missed,
             evidence_gap=self._evidence.gap_since is not None,
         )
-        return await _off_loop(
-            size, _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
-        )
+        record = await off_loop(size, _decide, header, holdings, reading, comparison, judgement, proof, moment, rules)
+        self._spend(holdings.positions, reading.rows, reading.baselines.values())
+        self._spend(comparison.agreements, comparison.drifts)
+        return record
 
     async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
         """The verdicts of this reading, by what is known to have moved."""
@@ -228,7 +233,7 @@ class Reconciler:
         moved = self._evidence.motions(symbols, self._broker_now(), now_s)
         known_since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
-        return await _off_loop(
+        return await off_loop(
             len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, known_since_s
         )
 
@@ -255,7 +260,9 @@ class Reconciler:
         """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
         state = await self._broker.account()
         pins = await self._ledger.pin(self._rules.account, state.id)
-        check_identity(self._rules, state, pins)
+        problem = mismatch(self._rules.account, self._rules.environment, state, pins)
+        if problem is not None:
+            raise BrokerRefused(problem.message, hint=problem.hint)
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
         return state
 
@@ -319,28 +326,23 @@ def check_budget(budget: Budget, now_s: float) -> None:
         )
 
 
-def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -> None:
-    """Raise `BrokerRefused` unless these keys open the account that this book was kept for.
+def _remembered(memory: Memory, run: Run) -> Memory:
+    """What is remembered once the run is over; what was seen before a correction tells nothing of what comes after."""
+    corrected = {correction.instrument for correction in run.corrections}
+    return replace(
+        memory,
+        sightings={i: seen for i, seen in memory.sightings.items() if i not in corrected},
+        last=run,
+        failures=memory.failures + 1 if run.status is RunStatus.FAILED or run.open_holds or run.unknown else 0,
+    )
 
-    `pins` maps each configured account to the broker's account id that it met first.
-    """
-    pinned = pins.get(rules.account)
-    twins = [name for name, id_ in pins.items() if id_ == state.id and name != rules.account]
-    if pinned is None and twins:
-        raise BrokerRefused(
-            f"the keys of account {rules.account!r} open the same broker account as those of {twins[0]!r}",
-            hint="configure each broker account once; two books of one account would each undo the other",
-        )
-    if pinned != state.id:
-        raise BrokerRefused(
-            f"account {rules.account!r} was kept for broker account {pinned}, but its keys open {state.id}",
-            hint="give the keys of the first account; after a paper reset start a new ledger or a new account name",
-        )
-    if rules.environment == "live" and (state.number or "").startswith("PA"):
-        raise BrokerRefused(
-            f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
-            hint='set environment = "paper", or give the live keys',
-        )
+
+def _shown(
+    holdings: Holdings, comparison: Comparison, ignore: frozenset[str]
+) -> tuple[dict[str, Decimal], frozenset[str]]:
+    """The broker's quantities by symbol, and the symbols that need no look at what it may not show yet."""
+    shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
+    return shown, ignore.union(drift.instrument.symbol for drift in comparison.drifts)
 
 
 def _is_news(judgement: Judgement, reading: LedgerReading) -> bool:
@@ -357,12 +359,12 @@ def _decide(
     reading: LedgerReading,
     comparison: Comparison,
     judgement: Judgement,
-    vanished: Sequence[Drift],
     proof: AccountState | None,
     moment: Moment,
     rules: Rules,
 ) -> Record:
     """The pure second half: explain, decide, and add it up."""
+    vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
     open_positions = sum(bool(a.rows) for a in comparison.agreements) + sum(bool(d.rows) for d in comparison.drifts)
     doubts = unproven(vanished, holdings, proof, open_positions, reading.baselines, reading.equity, rules.guards)
     conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
@@ -388,11 +390,6 @@ def _quiet_until(usage: Usage) -> float:
     if usage.limit_remaining is None or usage.limit_reset_s is None or usage.limit_remaining > LIMIT_RESERVE:
         return -inf
     return usage.limit_reset_s
-
-
-async def _off_loop(size: int, rule: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the rule returns for that many rows: in a thread when they are so many that the event loop would notice."""
-    return rule(*args, **kwargs) if size < SMALL else await asyncio.to_thread(rule, *args, **kwargs)
 
 
 def _clock_s() -> float:
