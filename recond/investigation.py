@@ -19,6 +19,7 @@ from recond.core.late import late_links
 from recond.core.model import Activities, Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
 from recond.evidence import Evidence
+from recond.offloop import off_loop
 from recond.ports import Broker, BrokerUnavailable, Ledger
 
 LOOK_BACK_MAX = timedelta(days=7)
@@ -92,23 +93,25 @@ class Investigator:
 
         `others` are drifts that are not confirmed yet, and may have to do with these.
         """
-        window = self.window(drifts, reading, now)
+        size = len(drifts)
+        window = await off_loop(size, self.window, drifts, reading, now)
         if window is None and reading.unproven_since is None:
-            return Findings(explain(drifts, self._bases(drifts, reading), ages, Known(now), self._patience, {}))
+            return await off_loop(size, self._findings, drifts, reading, ages, Known(now), others)
         known = await self._known(drifts, reading, found, now, window)
-        findings = self._findings(drifts, reading, ages, known, others)
+        findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         evident = all(explanation.evident for explanation in findings.explanations.values())
         if window is not None and (not evident or reading.unproven_since is not None):
             found = await self._with_bookings(found, window, reading.unproven_since)
             known = await self._known(drifts, reading, found, now, window)
-            findings = self._findings(drifts, reading, ages, known, others)
+            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         orders = await self._owners(findings, known)
         if orders:
             told = {e: orders[e.order_id] for e in known.executions if e.order_id in orders}
             executions = tuple(
                 replace(e, client_order_id=told[e]) if e in told else e for e in known.executions
             )  # fmt: skip
-            findings = self._findings(drifts, reading, ages, replace(known, executions=executions), others)
+            known = replace(known, executions=executions)
+            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         return findings
 
     async def explain_late(self, reading: LedgerReading, now: datetime) -> Findings:
@@ -161,7 +164,7 @@ class Investigator:
         window: datetime | None,
     ) -> Known:
         """The ledger's memory, what the stream told, and what the broker answered, put together."""
-        bases = self._bases(drifts, reading)
+        bases = await off_loop(len(drifts), self._bases, drifts, reading)
         since = {instrument.symbol: base.seq for instrument, base in bases.items() if base is not None}
         for entry in found.entries:
             if entry.symbol is not None and entry.type != "FILL" and moves(entry):

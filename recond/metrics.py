@@ -6,9 +6,9 @@ May not keep knowledge of its own beyond them, and may not decide what is alarmi
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import sqlite3
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -30,7 +30,7 @@ _LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
 
 
 class Metrics:
-    """All series of the accounts with the given names. `record` is an observer of runs."""
+    """All series of the accounts with the given names. `record` observes runs, and may be called in a thread."""
 
     def __init__(self, registry: CollectorRegistry, accounts: Sequence[str], *, version: str) -> None:
         # A `_created` twin for every counter would double the exposition for nothing.
@@ -118,8 +118,8 @@ class Metrics:
         self._drift.standing[account] = differences
         self._drift_value.labels(account).set(float(sum(map(_value, standing))))
         self._pending.labels(account).set(len(run.pending))
-        # Pending knows monotonic moments only; the loop's clock is the same one, and the run has just finished.
-        ended, now_s = run.finished_at.timestamp(), asyncio.get_running_loop().time()
+        # Pending knows monotonic moments only, and the run has just finished.
+        ended, now_s = run.finished_at.timestamp(), time.monotonic()
         _set_oldest(self._oldest_pending, account, [ended - now_s + pending.since_s for pending in run.pending])
 
     def gate_from(self, state_of: Callable[[str], GateState], accounts: Sequence[str]) -> None:
@@ -166,6 +166,7 @@ class Metrics:
 
     def _begin(self, account: str) -> None:
         """Let the account's series exist: `increase` and alerts need a value before the first event."""
+        self._drift.standing[account] = {}
         for reason in Reason:
             for status in RunStatus:
                 self._runs.labels(account, reason, status)

@@ -7,23 +7,26 @@ May not know an adapter, a metric or a page: it gets two ports, and its frozen `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from math import inf
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 from recond.core.conclude import failed
-from recond.core.conclusion import Both, conclusion
+from recond.core.conclusion import Both, conclusion, news
 from recond.core.diff import Comparison, diff
 from recond.core.explain import Patience
+from recond.core.identity import mismatch
 from recond.core.judge import Judgement, Moment, Sighting, judge
-from recond.core.model import AccountState, Drift, Instrument, Kind, LedgerReading
+from recond.core.model import AccountState, Drift, Holdings, Instrument, Kind, LedgerReading
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
+from recond.offloop import let_go, off_loop
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
 from recond.triggers import Triggers
 
@@ -32,11 +35,6 @@ UNRECORDED_MAX = 100
 LIMIT_RESERVE = 20
 """Requests of the broker's own limit that are left to the platform."""
 REASON_ORDER = tuple(Reason)
-SMALL = 200
-"""Rows that are judged in well under a millisecond, less than going to a thread and back takes."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class Memory:
 class Reconciler:
     """One account's loop. `now` is the wall clock, `jitter` a factor near 1 for each interval.
 
+    The observers get each run, those `aside` first and, when it has many rows, in a thread.
     `came_round` is called whenever the loop turns, at least every `round_s` seconds between passes.
     """
 
@@ -73,6 +72,7 @@ class Reconciler:
         triggers: Triggers,
         observers: Sequence[RunObserver],
         *,
+        aside: Sequence[RunObserver] = (),
         now: Callable[[], datetime],
         jitter: Callable[[], float],
         came_round: Callable[[], None],
@@ -95,12 +95,13 @@ class Reconciler:
             tolerance=rules.tolerance,
         )
         self._triggers = triggers
-        self._observers = tuple(observers)
+        self._observers, self._aside = tuple(observers), tuple(aside)
         self._now = now
         self._jitter = jitter
         self._came_round = came_round
         self._round_s = round_s
         self._memory = Memory()
+        self._spent: list[object] = []
 
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
@@ -129,13 +130,16 @@ class Reconciler:
                 budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
                 quiet_s=_quiet_until(usage),
             )
+            for observe in self._aside:
+                await off_loop(len(run.outcomes) + len(run.pending), observe, run)
             for observe in self._observers:
                 observe(run)
                 await asyncio.sleep(0)  # each may take a while for ten thousand drifts
+            await let_go(self._spent)
 
     async def run_pass(self, sequence: int, reasons: tuple[Reason, ...], budget: Budget) -> Run:
         """Make one pass; what goes wrong at a port is a failed run, not an error."""
-        began_s = _clock_s()
+        began_s, before = _clock_s(), self._memory
         header = Run(
             id=self._ledger.next_run_id(),
             account=self._rules.account,
@@ -155,16 +159,17 @@ class Reconciler:
         except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
             record = Record(self._failed(header, began_s, error))
         run = await self._record(record, began_s)
-        unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
-        corrected = {correction.instrument for correction in run.corrections}
-        self._memory = replace(
-            self._memory,
-            # What was seen before a correction tells nothing of what differs after it.
-            sightings={i: seen for i, seen in self._memory.sightings.items() if i not in corrected},
-            last=run,
-            failures=self._memory.failures + 1 if unproven_yet else 0,
-        )
+        self._spend(record.refreshes, record.baselines, record.run.outcomes)
+        self._spend(before.sightings.values(), self._memory.sightings.values())
+        if before.last is not None:
+            self._spend(before.last.outcomes, before.last.pending)
+        self._memory = await off_loop(len(self._memory.sightings), _remembered, self._memory, run)
         return run
+
+    def _spend(self, *lots: Iterable[object]) -> None:
+        """Let go of these after the pass; whoever calls this drops them now."""
+        for lot in lots:
+            self._spent.extend(lot)
 
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
         """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
@@ -190,13 +195,12 @@ class Reconciler:
         reading = await self._ledger.read(rules.account, memory.seq)
         moment = Moment(reading_began_s, _clock_s())
         size = len(holdings.positions) + len(reading.rows)
-        comparison = await _off_loop(
+        comparison = await off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
         judgement, found = await self._verdicts(comparison, reading, moment, budget)
         findings = await self._findings(comparison, judgement, reading, moment, found, late=stale)
-        shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
-        others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
+        shown, others = await off_loop(size, _shown, holdings, comparison, rules.ignore)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
         proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
@@ -211,9 +215,11 @@ class Reconciler:
         )
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
         both = Both(holdings, reading, comparison, judgement)
-        record = await _off_loop(
+        record = await off_loop(
             size, conclusion, header, both, findings.explanations, proof, moment.ended_s, read_at, rules
         )
+        self._spend(holdings.positions, reading.rows, reading.baselines.values())
+        self._spend(comparison.agreements, comparison.drifts)
         return replace(record, activities=findings.activities, executions=findings.executions)
 
     async def _verdicts(
@@ -222,11 +228,13 @@ class Reconciler:
         """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
         judgement = await self._judge(comparison, reading, moment)
         certain = any(pending.in_motion for pending in judgement.pending)
-        news = self._news(judgement, reading)
-        if self._evidence.gap_since is None and not certain and not (news and self._must_ask(budget)):
+        told = await self._news(judgement, reading)
+        if self._evidence.gap_since is None and not certain and not (told and self._must_ask(budget)):
             return judgement, Found()
         now = self._broker_now()
-        found = await self._investigator.ask(now, self._investigator.window(news, reading, now))
+        window = await off_loop(len(told), self._investigator.window, told, reading, now)
+        found = await self._investigator.ask(now, window)
+        self._spend(judgement.pending, judgement.sightings.values())
         return await self._judge(comparison, reading, moment), found
 
     async def _findings(
@@ -240,33 +248,20 @@ class Reconciler:
         late: bool,
     ) -> Findings:
         """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
-        news, now = self._news(judgement, reading), self._broker_now()
-        told = {
-            conflict.instrument: Explanation(conflict.cause, conflict.explanation) for conflict in reading.conflicts
-        }
-        ages = {
-            instrument: timedelta(seconds=moment.ended_s - sighting.since_s)
-            for instrument, sighting in judgement.sightings.items()
-        }
-        if news:
-            others = tuple(drift for drift in comparison.drifts if drift not in judgement.confirmed)
-            findings = await self._investigator.explain(news, reading, ages, now, found, others)
+        told, now = await self._news(judgement, reading), self._broker_now()
+        before = {c.instrument: Explanation(c.cause, c.explanation) for c in reading.conflicts}
+        if told:
+            since = {i: timedelta(seconds=moment.ended_s - seen.since_s) for i, seen in judgement.sightings.items()}
+            confirmed = {drift.instrument for drift in judgement.confirmed}
+            others = tuple(drift for drift in comparison.drifts if drift.instrument not in confirmed)
+            findings = await self._investigator.explain(told, reading, since, now, found, others)
         else:
             findings = await self._investigator.explain_late(reading, now) if late else Findings()
-        return replace(findings, explanations={**told, **findings.explanations})
+        return replace(findings, explanations={**before, **findings.explanations})
 
-    def _news(self, judgement: Judgement, reading: LedgerReading) -> tuple[Drift, ...]:
-        """The confirmed drifts that no earlier pass of this process has explained and left open as they are."""
-        known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
-        undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
-        before = self._memory.last is not None
-        return tuple(
-            drift
-            for drift in judgement.confirmed
-            if not before
-            or drift.instrument in undecided
-            or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
-        )
+    async def _news(self, judgement: Judgement, reading: LedgerReading) -> tuple[Drift, ...]:
+        first = self._memory.last is None
+        return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, first=first)
 
     async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
         """The verdicts of this reading, by what is known to have moved."""
@@ -275,7 +270,7 @@ class Reconciler:
         moved = self._evidence.motions(symbols, self._broker_now(), now_s)
         known_since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
-        return await _off_loop(
+        return await off_loop(
             len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, known_since_s
         )
 
@@ -297,7 +292,9 @@ class Reconciler:
         """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
         state = await self._broker.account()
         pins = await self._ledger.pin(self._rules.account, state.id)
-        check_identity(self._rules, state, pins)
+        problem = mismatch(self._rules.account, self._rules.environment, state, pins)
+        if problem is not None:
+            raise BrokerRefused(problem.message, hint=problem.hint)
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
         return state
 
@@ -361,28 +358,23 @@ def check_budget(budget: Budget, now_s: float) -> None:
         )
 
 
-def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -> None:
-    """Raise `BrokerRefused` unless these keys open the account that this book was kept for.
+def _remembered(memory: Memory, run: Run) -> Memory:
+    """What is remembered once the run is over; what was seen before a correction tells nothing of what comes after."""
+    corrected = {correction.instrument for correction in run.corrections}
+    return replace(
+        memory,
+        sightings={i: seen for i, seen in memory.sightings.items() if i not in corrected},
+        last=run,
+        failures=memory.failures + 1 if run.status is RunStatus.FAILED or run.open_holds or run.unknown else 0,
+    )
 
-    `pins` maps each configured account to the broker's account id that it met first.
-    """
-    pinned = pins.get(rules.account)
-    twins = [name for name, id_ in pins.items() if id_ == state.id and name != rules.account]
-    if pinned is None and twins:
-        raise BrokerRefused(
-            f"the keys of account {rules.account!r} open the same broker account as those of {twins[0]!r}",
-            hint="configure each broker account once; two books of one account would each undo the other",
-        )
-    if pinned != state.id:
-        raise BrokerRefused(
-            f"account {rules.account!r} was kept for broker account {pinned}, but its keys open {state.id}",
-            hint="give the keys of the first account; after a paper reset start a new ledger or a new account name",
-        )
-    if rules.environment == "live" and (state.number or "").startswith("PA"):
-        raise BrokerRefused(
-            f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
-            hint='set environment = "paper", or give the live keys',
-        )
+
+def _shown(
+    holdings: Holdings, comparison: Comparison, ignore: frozenset[str]
+) -> tuple[dict[str, Decimal], frozenset[str]]:
+    """The broker's quantities by symbol, and the symbols that need no look at what it may not show yet."""
+    shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
+    return shown, ignore.union(drift.instrument.symbol for drift in comparison.drifts)
 
 
 def _quiet_until(usage: Usage) -> float:
@@ -390,11 +382,6 @@ def _quiet_until(usage: Usage) -> float:
     if usage.limit_remaining is None or usage.limit_reset_s is None or usage.limit_remaining > LIMIT_RESERVE:
         return -inf
     return usage.limit_reset_s
-
-
-async def _off_loop(size: int, rule: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the rule returns for that many rows: in a thread when they are so many that the event loop would notice."""
-    return rule(*args, **kwargs) if size < SMALL else await asyncio.to_thread(rule, *args, **kwargs)
 
 
 def _clock_s() -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from recond.core.gate import Gate, account_gate, symbol_gate
 from recond.core.run import Run, RunStatus
@@ -18,13 +19,16 @@ GATE_AGE_INTERVALS = 2
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account as known now. `success_s` is monotonic; `stream` is `off`, or what the listener last said."""
+    """One account as known now. `success_at` and the monotonic `success_s` are of the last pass that did not fail.
+
+    `stream` is `off`, or what the listener last said.
+    """
 
     name: str
     user_id: int
     environment: str
     last_run: Run | None = None
-    last_success: Run | None = None
+    success_at: datetime | None = None
     success_s: float | None = None
     stream: str = "off"
     evidence_gap: bool = False
@@ -48,7 +52,7 @@ class Status:
         """Take note of a run and answer those who wait for it."""
         known = replace(self._accounts[run.account], last_run=run, evidence_gap=run.evidence_gap)
         if run.status is not RunStatus.FAILED:
-            known = replace(known, last_success=run, success_s=asyncio.get_running_loop().time())
+            known = replace(known, success_at=run.finished_at, success_s=asyncio.get_running_loop().time())
         self._accounts[run.account] = known
         waiters = self._waiters[run.account]
         for waiter, sequence in list(waiters.items()):

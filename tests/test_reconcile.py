@@ -31,6 +31,7 @@ class World:
         self.triggers = Triggers()
         self.evidence = Evidence("default", ledger, horizon_s=120.0)
         self.runs: list[Run] = []
+        self.told_aside: Run | None = None
         self.rounds: list[float] = []
         self.news = asyncio.Condition()
         loop = asyncio.get_running_loop()
@@ -40,12 +41,20 @@ class World:
             ledger,
             self.evidence,
             self.triggers,
-            [self.runs.append],
+            [self._hear],
+            aside=[self._hear_aside],
             now=now,
             jitter=lambda: 1.0,
             came_round=lambda: self.rounds.append(loop.time()),
             round_s=30.0,
         )
+
+    def _hear_aside(self, run: Run) -> None:
+        self.told_aside = run
+
+    def _hear(self, run: Run) -> None:
+        assert self.told_aside is run, "whoever waits for a run must find it in the metrics"
+        self.runs.append(run)
 
     async def run_number(self, sequence: int) -> Run:
         """The run with this number, waited for on virtual time."""

@@ -93,7 +93,7 @@ async def test_success_is_a_pass_that_did_not_fail() -> None:
     await asyncio.sleep(10.0)
     assert known.success_age_s("one") == pytest.approx(60.0)
     account = known.accounts["one"]
-    assert (account.last_run, account.last_success) == (run(2, RunStatus.FAILED), run(1, RunStatus.PARTIAL))
+    assert (account.last_run, account.success_at) == (run(2, RunStatus.FAILED), run(1, RunStatus.PARTIAL).finished_at)
     assert known.accounts["two"] == AccountStatus("two", 2, "live")
     assert list(known.accounts) == ["one", "two"]
 

@@ -76,6 +76,19 @@ def conclusion(
     )
 
 
+def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, first: bool) -> tuple[Drift, ...]:
+    """The confirmed drifts that no earlier pass has explained and left open as they are; all of the `first` pass."""
+    known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
+    undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
+    return tuple(
+        drift
+        for drift in confirmed
+        if first
+        or drift.instrument in undecided
+        or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
+    )
+
+
 def _alone(explanation: Explanation, decided: set[Instrument]) -> Explanation:
     """The explanation without its other name, when an operator has decided about either of the two."""
     others = {other for part in explanation.parts for other in (part.goes_to, part.comes_from) if other is not None}

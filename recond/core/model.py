@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from recond.core.exact import exactly
 
@@ -60,8 +61,7 @@ class Resolution(StrEnum):
     USE_DB = "use_db"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Instrument:
+class Instrument(NamedTuple):
     """What a quantity is of: Alpaca's asset class and the canonical symbol (crypto per coin: `BTCUSD`)."""
 
     asset_class: str

@@ -68,12 +68,12 @@ def account_works(
         evidence,
         triggers,
         (
-            metrics.record,
             lambda _run: metrics.usage(name, broker.usage()),
             partial(log_run, shared.log),
             shared.status.record,
             partial(_tell_systemd, shared.systemd),
         ),
+        aside=(metrics.record,),
         now=utc_now,
         jitter=lambda: random.uniform(1 - JITTER, 1 + JITTER),  # noqa: S311 - spreads load, hides nothing
         came_round=partial(shared.watchdog.came_round, name),

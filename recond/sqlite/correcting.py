@@ -13,6 +13,7 @@ import aiosqlite
 
 from recond.core.model import BrokerPosition
 from recond.core.run import Action, Correction, Run
+from recond.offloop import off_loop
 from recond.ports import LedgerUnavailable
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.text import decimal_text, money_text
@@ -50,7 +51,8 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
 
     Raises `LedgerUnavailable` when a row is not as the run has it; the transaction must then be rolled back.
     """
-    steps = await _steps(connection, run)
+    ids = await last_id(connection, "corrections"), await last_id(connection, "positions")
+    steps = await off_loop(len(run.outcomes), _steps, run, *ids)
     if not steps:
         return
     journal = await last_id(connection, "changes")
@@ -93,10 +95,8 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
         )
 
 
-async def _steps(connection: aiosqlite.Connection, run: Run) -> list[_Step]:
-    """The run's corrections, numbered."""
-    correction_id = await last_id(connection, "corrections")
-    position_id = await last_id(connection, "positions")
+def _steps(run: Run, correction_id: int, position_id: int) -> list[_Step]:
+    """The run's corrections, numbered from after these ids, and so are the rows that they open."""
     steps: list[_Step] = []
     for outcome in run.outcomes:
         for correction in outcome.corrections:

@@ -6,15 +6,15 @@ May not decide anything: what changed since the reading is withheld by the core.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 import aiosqlite
 
 from recond.core.conclude import numbered, withhold
-from recond.core.model import Conflict, Hold, Instrument, Kind
+from recond.core.model import Conflict, Hold
 from recond.core.run import Record, Run
+from recond.offloop import off_loop
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.correcting import correct
 from recond.sqlite.linking import keep_evidence, link
@@ -37,13 +37,13 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     if record.run.outcomes or record.baselines or record.ended_decisions:
         changed = await changed_symbols(connection, record.run.account, record.seq)
         if changed:
-            record = withhold(record, changed)
+            record = await off_loop(len(record.run.outcomes), withhold, record, changed)
     run = record.run
     await _write_runs(connection, (*record.late, run))
     await _write_drifts(connection, run)
-    conflict_ids, hold_ids = await _write_conflicts(connection, run), await _write_holds(connection, run)
-    if conflict_ids or hold_ids:
-        run = await asyncio.to_thread(numbered, run, conflict_ids, hold_ids)
+    conflicts, holds = await _write_conflicts(connection, run), await _write_holds(connection, run)
+    if conflicts or holds:
+        run = await off_loop(len(run.outcomes), _numbered, run, conflicts, holds)
     await keep_evidence(connection, record)
     await correct(connection, run, at)
     await link(connection, run, at)
@@ -51,6 +51,12 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     await _write_accepted(connection, record)
     await _refresh(connection, record, at)
     return replace(run, recorded=True)
+
+
+def _numbered(run: Run, conflicts: Sequence[tuple[int, Conflict]], holds: Sequence[tuple[int, Hold]]) -> Run:
+    """The run with the ids of its new conflicts and holds."""
+    conflict_ids = {(conflict.instrument, conflict.kind): conflict_id for conflict_id, conflict in conflicts}
+    return numbered(run, conflict_ids, {hold.instrument: hold_id for hold_id, hold in holds})
 
 
 async def _write_runs(connection: aiosqlite.Connection, runs: Sequence[Run]) -> None:
@@ -114,8 +120,8 @@ async def _write_drifts(connection: aiosqlite.Connection, run: Run) -> None:
     )
 
 
-async def _write_conflicts(connection: aiosqlite.Connection, run: Run) -> dict[tuple[Instrument, Kind], int]:
-    """Bring the run's conflicts up to date and insert the new ones; returns the ids of those."""
+async def _write_conflicts(connection: aiosqlite.Connection, run: Run) -> list[tuple[int, Conflict]]:
+    """Bring the run's conflicts up to date and insert the new ones; returns those with their ids."""
     known = [c for c in (*run.ended_conflicts, *run.conflicts) if c.id is not None]
     new = list(enumerate((c for c in run.conflicts if c.id is None), await last_id(connection, "conflicts") + 1))
     await write(
@@ -140,7 +146,7 @@ async def _write_conflicts(connection: aiosqlite.Connection, run: Run) -> dict[t
             for conflict_id, conflict in new
         ),
     )
-    return {(conflict.instrument, conflict.kind): conflict_id for conflict_id, conflict in new}
+    return new
 
 
 def _conflict_state(conflict: Conflict) -> tuple[Value, ...]:
@@ -161,8 +167,8 @@ def _conflict_state(conflict: Conflict) -> tuple[Value, ...]:
     )
 
 
-async def _write_holds(connection: aiosqlite.Connection, run: Run) -> dict[Instrument, int]:
-    """Bring the run's holds up to date and insert the new ones; returns the ids of those."""
+async def _write_holds(connection: aiosqlite.Connection, run: Run) -> list[tuple[int, Hold]]:
+    """Bring the run's holds up to date and insert the new ones; returns those with their ids."""
     held = [outcome.hold for outcome in run.outcomes if outcome.hold is not None]
     known = [hold for hold in (*run.ended_holds, *held) if hold.id is not None]
     new = list(enumerate((hold for hold in held if hold.id is None), await last_id(connection, "holds") + 1))
@@ -188,7 +194,7 @@ async def _write_holds(connection: aiosqlite.Connection, run: Run) -> dict[Instr
             for hold_id, hold in new
         ),
     )
-    return {hold.instrument: hold_id for hold_id, hold in new}
+    return new
 
 
 def _hold_state(hold: Hold) -> tuple[Value, ...]:

@@ -183,7 +183,7 @@ def status(
 
 
 def _account(account: AccountStatus, its_gate: Gate, now: datetime, now_s: float) -> AccountView:
-    run, success = account.last_run, account.last_success
+    run = account.last_run
     age_s = None if account.success_s is None else now_s - account.success_s
     environment: Environment = "live" if account.environment == "live" else "paper"
     return AccountView(
@@ -191,7 +191,7 @@ def _account(account: AccountStatus, its_gate: Gate, now: datetime, now_s: float
         user_id=account.user_id,
         environment=environment,
         last_run=None if run is None else PassView(**_figures(run)),
-        last_success=None if success is None else success.finished_at,
+        last_success=account.success_at,
         last_success_age_ms=None if age_s is None else round(age_s * 1000),
         stream=account.stream,
         gate=gate({account.name: [its_gate]}, now, account=account.name, symbol=None),
@@ -199,7 +199,7 @@ def _account(account: AccountStatus, its_gate: Gate, now: datetime, now_s: float
         holds=() if run is None else tuple(map(hold, run.open_holds)),
         pending=() if run is None else tuple(pending(entry, now_s) for entry in run.pending),
         unreadable=() if run is None else _unreadable(run),
-        broker_account=_broker_account(run) or _broker_account(success),
+        broker_account=_broker_account(run),
     )
 
 

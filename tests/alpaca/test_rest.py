@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from copy import copy
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def _client(server: RawServer, read_timeout_s: float = 5.0) -> Rest:
 
 
 async def _get(client: Rest, path: str = "/positions") -> Answer[object]:
-    return await asyncio.to_thread(client.get, path, {"a": "b c"}, lambda body: body)
+    return await asyncio.to_thread(client.get, path, {"a": "b c"}, copy)
 
 
 @given(PLAIN, st.sampled_from([None, 1]), st.sampled_from(["", " ", "\r\n\t"]))

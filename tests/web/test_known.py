@@ -65,7 +65,7 @@ async def test_a_failure_leaves_the_last_success_and_the_account_to_see(tmp_path
     async with house(tmp_path) as at:
         success = at.make(account_state=AccountState(id="a", status="ACTIVE", equity=Decimal("1E+5")))
         at.triggers["swing"].take()
-        at.status.record(a_failed_run(2))
+        at.status.record(a_failed_run(2, account_state=success.account_state))
         got = await at.ask(STATUS)
         [account] = got.json["accounts"]
         assert account["lastRun"]["error"]["message"] == "positions: HTTP 502"
