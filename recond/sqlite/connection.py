@@ -1,7 +1,7 @@
 """One connection to the ledger, used in whole transactions only.
 
 Owns what makes a transaction whole: one at a time per connection, and it runs on when its caller is cancelled,
-since SQLite cannot call back a statement that it has begun.
+since SQLite cannot call back a statement that it has begun. Owns the waiting for locks that others hold, too.
 May not know a table.
 """
 
@@ -17,9 +17,15 @@ from typing import TypeVar, cast
 
 import aiosqlite
 
+from recond.ports import LedgerUnavailable
 from recond.sqlite.errors import port_errors
 
 BUSY_TIMEOUT_S = 5.0
+SHORT_WAITS = "PRAGMA busy_timeout = 250"
+"""For connections that are open: nothing can break off SQLite's own waiting, so that a `Connection` waits by itself."""
+RETRY_S = 0.01
+CLOSE_S = 0.5
+"""How long a transaction may go on when the connection is to be closed, before it is undone."""
 _LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 T = TypeVar("T")
@@ -35,10 +41,11 @@ class Connection:
     def __init__(self, path: Path, connection: aiosqlite.Connection, on_commit: Callable[[float], None]) -> None:
         self._path, self._connection, self._on_commit = path, connection, on_commit
         self._lock = asyncio.Lock()
+        self._closing = False
 
     async def reading(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """What `work` returns, all of it read at one moment."""
-        return await self._whole("BEGIN", work, lambda _seconds: None)
+        """What `work` returns, all of it read at one moment; a locked ledger calls it again."""
+        return await self._whole("BEGIN", lambda opened: self._patiently(lambda: work(opened)), lambda _seconds: None)
 
     async def writing(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
         """What `work` returns, after COMMIT; when `work` raises, nothing was written."""
@@ -60,23 +67,51 @@ class Connection:
         self, begin: str, work: Callable[[aiosqlite.Connection], Awaitable[T]], on_commit: Callable[[float], None]
     ) -> T:
         async with self._lock:
+            if self._closing:
+                raise LedgerUnavailable(f"the ledger {self._path} is being closed", hint="recond was told to stop")
             with port_errors(self._path):
                 try:
-                    await self._connection.execute(begin)
+                    await self._patiently(lambda: self._connection.execute(begin))
                     result = await work(self._connection)
                     started = time.perf_counter()
-                    await self._connection.commit()
+                    await self._patiently(self._connection.commit)
                 except BaseException:
                     await self._connection.rollback()
                     raise
                 on_commit(time.perf_counter() - started)
         return result
 
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What the step returns, tried again for `BUSY_TIMEOUT_S` while another program holds the lock it needs."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                return await step()
+            except sqlite3.OperationalError as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or self._closing or loop.time() >= until_s:
+                    raise
+            await asyncio.sleep(RETRY_S)
+
     async def close(self) -> None:
-        """Close after the transaction that is under way, if any."""
-        async with self._lock:
-            with port_errors(self._path):
-                await self._connection.close()
+        """Close after the transaction under way, if any: it waits for no lock any more, and is undone when it lasts."""
+        self._closing = True
+        interrupting = asyncio.create_task(self._interrupt(), name="interrupt the ledger")
+        try:
+            async with self._lock:
+                interrupting.cancel()
+                with port_errors(self._path):
+                    await self._connection.close()
+        finally:
+            interrupting.cancel()
+
+    async def _interrupt(self) -> None:
+        """Break off what lasts, again and again: between two rows of a statement an interrupt has no effect."""
+        await asyncio.sleep(CLOSE_S)
+        while True:
+            await self._connection.interrupt()
+            await asyncio.sleep(RETRY_S)
 
 
 async def connect(path: Path) -> aiosqlite.Connection:

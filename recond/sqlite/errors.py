@@ -19,6 +19,7 @@ _UNAVAILABLE = MappingProxyType(
         sqlite3.SQLITE_BUSY: "another program holds its lock: end that program's transaction",
         sqlite3.SQLITE_LOCKED: "another program holds its lock: end that program's transaction",
         sqlite3.SQLITE_PROTOCOL: "another program holds its lock: end that program's transaction",
+        sqlite3.SQLITE_INTERRUPT: "recond was told to stop; nothing was written",
         sqlite3.SQLITE_FULL: "make room on its disk",
         sqlite3.SQLITE_READONLY: "let recond's user write the file and its folder",
         sqlite3.SQLITE_PERM: "let recond's user write the file and its folder",

@@ -21,7 +21,7 @@ from recond.core.model import Execution, History, LedgerReading
 from recond.core.run import Record, Run
 from recond.ports import LedgerUnavailable, Page, Query
 from recond.sqlite import keeping, listing, lock, reading, recording, remembering
-from recond.sqlite.connection import Connection, connect, fetch, last_id, write
+from recond.sqlite.connection import SHORT_WAITS, Connection, connect, fetch, last_id, write
 from recond.sqlite.errors import port_errors
 from recond.sqlite.migrate import migrate
 from recond.sqlite.text import time_text
@@ -87,6 +87,7 @@ class SqliteLedger:
             await connection.execute("PRAGMA synchronous = FULL")
             await migrate(connection, self._path, self._now())
             await self._set_journal(connection)
+            await connection.execute(SHORT_WAITS)
             await self._writer.writing(self._register)
             [self._data_version] = await fetch(connection, "PRAGMA data_version", (), int)
             self._seen_seq = await last_id(connection, "changes")
@@ -95,6 +96,7 @@ class SqliteLedger:
             self._reader = Connection(self._path, connection, lambda _seconds: None)
             self._parts.push_async_callback(self._reader.close)
             await connection.execute("PRAGMA query_only = ON")
+            await connection.execute(SHORT_WAITS)
             self._files = self._found()
 
     def _found(self) -> tuple[object, ...]:

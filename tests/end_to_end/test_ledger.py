@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,7 @@ from recond.simulator import Simulator
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.process import PATIENCE_S, Daemon, Setting, book, bot, held
 
-STOP_S = 10.0
-"""TimeoutStopSec in systemd/recond.service."""
+STOP_S = 2.0
 
 
 async def test_a_second_recond_is_refused(simulator: Simulator, start: Start, tmp_path: Path) -> None:
@@ -77,9 +77,12 @@ async def positions_read(daemon: Daemon) -> float:
 async def test_the_end_comes_in_time_though_the_ledger_is_locked(
     simulator: Simulator, start: Start, tmp_path: Path
 ) -> None:
-    """A bot that holds the ledger's lock does not hold up SIGTERM for longer than systemd waits."""
-    daemon = await start(Setting(tmp_path, simulator))
+    """A bot that holds the ledger's lock does not hold up SIGTERM; the ledger is closed and as it was."""
+    setting = Setting(tmp_path, simulator)
+    daemon = await start(setting)
     await daemon.reconcile()
+    simulator.do("trade", symbol="AAPL", side="buy", qty=11)
+    before = book(daemon.ledger)
     with bot(daemon.ledger) as platform:
         platform.execute("BEGIN IMMEDIATE")
         answered = await positions_read(daemon)
@@ -87,12 +90,22 @@ async def test_the_end_comes_in_time_though_the_ledger_is_locked(
         async with asyncio.timeout(PATIENCE_S):
             while await positions_read(daemon) == answered:
                 await asyncio.sleep(0.01)
+        began = time.monotonic()
         daemon.signal(signal.SIGTERM)
-        code = await daemon.ended(STOP_S)
+        code = await daemon.ended()
+        assert time.monotonic() - began < STOP_S
         failing.cancel()
         await asyncio.gather(failing, return_exceptions=True)
+        platform.execute("ROLLBACK")
+        assert platform.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert code == 0
+    assert daemon.lines()[-1]["event"] == "recond was told to stop; the ledger is closed"
     assert "Traceback" not in daemon.text
+    assert book(daemon.ledger) == before
+
+    again = await start(setting)
+    assert (await again.reconcile())["error"] is None
+    assert book(daemon.ledger) == held(simulator)
 
 
 @pytest.fixture

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
 
+import recond.sqlite.connection
 from recond.ports import LedgerCorrupt, LedgerUnavailable
-from recond.sqlite.connection import Connection, connect, fetch, write
+from recond.sqlite.connection import CLOSE_S, SHORT_WAITS, Connection, connect, fetch, write
 from tests.sqlite.passes import bot, get_file, put_file
+
+
+async def open_numbers(path: Path) -> Connection:
+    """A connection to a file with one table."""
+    opened = await connect(path)
+    await opened.execute("CREATE TABLE numbers (x INTEGER UNIQUE)")
+    await opened.execute(SHORT_WAITS)
+    return Connection(path, opened, lambda _seconds: None)
 
 
 @pytest.fixture
 async def numbers(path: Path) -> AsyncIterator[Connection]:
     """A connection to a file with one table."""
-    opened = await connect(path)
-    await opened.execute("CREATE TABLE numbers (x INTEGER UNIQUE)")
-    connection = Connection(path, opened, lambda _seconds: None)
+    connection = await open_numbers(path)
     yield connection
     await connection.close()
 
@@ -77,9 +87,7 @@ async def test_transactions_do_not_mix(numbers: Connection) -> None:
 
 async def test_closing_waits_for_the_transaction_under_way(path: Path) -> None:
     """What a cancelled caller began is committed before the file is closed."""
-    opened = await connect(path)
-    await opened.execute("CREATE TABLE numbers (x INTEGER UNIQUE)")
-    connection = Connection(path, opened, lambda _seconds: None)
+    connection = await open_numbers(path)
     caller = asyncio.create_task(connection.writing(lambda opened: put(opened, 1, 2)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -89,11 +97,83 @@ async def test_closing_waits_for_the_transaction_under_way(path: Path) -> None:
         assert book.execute("SELECT count(*) FROM numbers").fetchone() == (2,)
 
 
-async def test_a_lock_of_somebody_else_is_waited_for_and_then_told(path: Path) -> None:
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        lambda opened: write(opened, "INSERT INTO numbers VALUES (?)", ((x,) for x in itertools.count(2))),
+        lambda opened: opened.execute(
+            "INSERT INTO numbers WITH RECURSIVE c (x) AS (SELECT 2 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+        ),
+    ],
+    ids=["many rows", "one statement"],
+)
+async def test_closing_undoes_what_lasts(path: Path, lasting: Callable[[aiosqlite.Connection], Any]) -> None:
+    """A transaction that goes on and on is broken off, as a whole, and its caller is told that nothing was written."""
+    connection = await open_numbers(path)
+    await connection.writing(lambda opened: put(opened, 1))
+    caller = asyncio.create_task(connection.writing(lasting))
+    while not connection._connection.in_transaction:
+        await asyncio.sleep(0.001)
+    began = time.monotonic()
+    await connection.close()
+    assert time.monotonic() - began < CLOSE_S + 1
+    with pytest.raises(LedgerUnavailable, match="interrupted") as refused:
+        await caller
+    assert "nothing was written" in refused.value.hint
+    with bot(path) as book:
+        assert book.execute("SELECT x FROM numbers").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("way", ["writing", "reading"])
+async def test_closing_does_not_wait_for_the_locks_of_others(path: Path, way: str) -> None:
+    """Who waits for a lock gives up at once, and so do those behind; the file is closed."""
+    connection = await open_numbers(path)
+    with bot(path, "journal_mode = delete") as book:
+        book.execute("BEGIN EXCLUSIVE")
+        callers = [asyncio.create_task(getattr(connection, way)(everything)) for _ in range(3)]
+        while not connection._lock.locked():
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        await connection.close()
+        assert time.monotonic() - began < CLOSE_S
+        results = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(result) for result in results] == [LedgerUnavailable] * 3
+
+
+@pytest.mark.parametrize("way", ["writing", "reading"])
+async def test_a_lock_that_is_let_go_of_in_time_is_waited_for(path: Path, way: str) -> None:
+    """The waiting goes on when SQLite's own has ended."""
+    connection = await open_numbers(path)
+    with bot(path, "journal_mode = delete") as book:
+        book.execute("BEGIN EXCLUSIVE")
+        book.execute("INSERT INTO numbers VALUES (7)")
+        caller = asyncio.create_task(getattr(connection, way)(everything))
+        await asyncio.sleep(0.6)
+        assert not caller.done()
+        book.execute("COMMIT")
+    assert await caller == [7]
+    await connection.close()
+
+
+async def test_a_commit_waits_for_readers(path: Path) -> None:
+    """Without WAL a reader keeps out a COMMIT, which is waited for as well."""
+    connection = await open_numbers(path)
+    with bot(path, "journal_mode = delete") as book:
+        book.execute("BEGIN")
+        book.execute("SELECT * FROM numbers").fetchall()
+        caller = asyncio.create_task(connection.writing(lambda opened: put(opened, 1)))
+        await asyncio.sleep(0.6)
+        assert not caller.done()
+        book.execute("COMMIT")
+        await caller
+        assert book.execute("SELECT x FROM numbers").fetchall() == [(1,)]
+    await connection.close()
+
+
+async def test_a_lock_of_somebody_else_is_waited_for_and_then_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy ledger is unavailable, with the hint that another program holds it; afterwards it works again."""
-    opened = await aiosqlite.connect(path, timeout=0.05, isolation_level=None)
-    await opened.execute("CREATE TABLE numbers (x INTEGER UNIQUE)")
-    connection = Connection(path, opened, lambda _seconds: None)
+    monkeypatch.setattr(recond.sqlite.connection, "BUSY_TIMEOUT_S", 0.05)
+    connection = await open_numbers(path)
     with bot(path) as book:
         book.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerUnavailable, match="locked") as refused:

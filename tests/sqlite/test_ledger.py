@@ -16,6 +16,7 @@ from typing import Literal
 
 import pytest
 
+import recond.sqlite.connection
 from recond.core.model import Baseline
 from recond.core.run import Refresh
 from recond.ports import Collection, LedgerUnavailable, Query
@@ -221,11 +222,13 @@ def test_the_file_is_closed_when_python_ends(path: Path) -> None:
         assert_sound(book)
 
 
-async def test_a_locked_ledger_is_unavailable_and_works_again(ledger: SqliteLedger, path: Path) -> None:
+async def test_a_locked_ledger_is_unavailable_and_works_again(
+    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A bot that keeps the write lock makes the record fail after the busy timeout, and nothing is half written."""
     reading = await ledger.read("main", None)
     record = a_record(1, reading, an_outcome("AAPL", "5", opening("AAPL", "5")))
-    await ledger._writer._connection.execute("PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(recond.sqlite.connection, "BUSY_TIMEOUT_S", 0.1)
     with bot(path) as book:
         book.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match="locked"):
