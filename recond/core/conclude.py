@@ -77,6 +77,7 @@ def conclude(
     return Record(
         run=run,
         seq=reading.seq,
+        repins=reading.repins,
         again_s=again_s,
         refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
         baselines=(

@@ -314,12 +314,14 @@ class Record:
     `settled` is True when every instrument was judged. `equity` is the broker's at an agreement, else None.
     `late` are failed runs that could not be recorded when they happened. `read_at` is the broker's time of the
     reading; when `quiet`, nothing was left unjudged or open then, so that what neither side had was flat.
+    `repins` is the reading's, None without one: a record from before the account was pinned anew is refused whole.
     `activities` and `executions` are evidence that the ledger may lack. `ended_decisions` are operators' decisions
     that came to nothing, `ended_accepted` acceptances that have no meaning any more.
     """
 
     run: Run
     seq: int = 0
+    repins: int | None = None
     again_s: float = 0.0
     refreshes: tuple[Refresh, ...] = ()
     baselines: tuple[Baseline, ...] = ()
