@@ -198,6 +198,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedNow:
+    """An accepted difference as it stands after a run; the quantities are None while they are not known."""
+
+    accepted: Accepted
+    broker: Decimal | None = None
+    ledger: Decimal | None = None
+
+    @property
+    def claims_more(self) -> bool:
+        """Whether the ledger claims more than the broker holds: accepted or not, there is nothing there to sell."""
+        if self.broker is None or self.ledger is None:
+            return False
+        return self.ledger != 0 and (self.broker * self.ledger <= 0 or abs(self.ledger) > abs(self.broker))
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """Prices of one agreeing row from the broker; None leaves what the row has."""
 
@@ -257,7 +273,7 @@ class Run:
     ended_conflicts: tuple[Conflict, ...] = ()
     ended_holds: tuple[Hold, ...] = ()
     account_state: AccountState | None = None
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[AcceptedNow, ...] = ()
     late_links: tuple[LateLink, ...] = ()
     missed_events: int = 0
     evidence_gap: bool = False
