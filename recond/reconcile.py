@@ -1,14 +1,14 @@
 """The passes of one account: wait for a reason, read both sides, judge, explain, decide, record, publish.
 
-Owns the loop and what must be remembered between two passes (`Memory`); everything it decides is in `core/`.
+Owns the loop, and a pass at a time; everything it decides is in `core/`.
 May not know an adapter, a metric or a page: it gets two ports, and its frozen `Run` goes out to observers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
 from typing import NoReturn, ParamSpec, TypeVar
@@ -17,11 +17,13 @@ from recond.core.conclude import failed
 from recond.core.conclusion import Both, conclusion
 from recond.core.diff import Comparison, diff
 from recond.core.explain import Patience
-from recond.core.judge import Judgement, Moment, Sighting, judge
-from recond.core.model import AccountState, Drift, Instrument, Kind, LedgerReading
+from recond.core.identity import identity_problem
+from recond.core.judge import Judgement, Moment, judge
+from recond.core.memory import Memory
+from recond.core.model import AccountState, Drift, Kind, LedgerReading
 from recond.core.rules import Rules
-from recond.core.run import Explanation, Problem, Reason, Record, Run, RunStatus
-from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
+from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
+from recond.core.schedule import FORCED, Agenda, Budget
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
@@ -37,25 +39,6 @@ SMALL = 200
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What one pass leaves for the next; a fresh process starts with an empty one, so nothing is believed early.
-
-    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
-    `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
-    left something unproven.
-    """
-
-    seq: int | None = None
-    sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
-    again_s: float = inf
-    account_state: AccountState | None = None
-    account_read_s: float | None = None
-    last: Run | None = None
-    failures: int = 0
-    unrecorded: tuple[Run, ...] = ()
 
 
 class Reconciler:
@@ -101,6 +84,8 @@ class Reconciler:
         self._came_round = came_round
         self._round_s = round_s
         self._memory = Memory()
+        self._turn = asyncio.Lock()
+        self._budget, self._sent = Budget(rules.requests_per_minute), 0
 
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
@@ -111,23 +96,23 @@ class Reconciler:
             began_s=-inf,
             spacing_s=self._rules.timing.confirm_after_s,
             asked_s=None,
-            budget=Budget(self._rules.requests_per_minute),
+            budget=self._budget,
             quiet_s=-inf,
         )
         while True:
             due = await self._wait(agenda)
-            sequence, waiting = self._triggers.take()
-            began_s, sent = _clock_s(), self._broker.usage().sent
-            reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
-            run = await self.run_pass(sequence, tuple(reasons), agenda.budget)
-            usage = self._broker.usage()
+            async with self._turn:
+                sequence, waiting = self._triggers.take()
+                began_s = _clock_s()
+                reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
+                run = await self.run_pass(sequence, tuple(reasons), self._budget)
+                self._spend()
             agenda = replace(
                 agenda,
                 timer_s=began_s + self._rules.interval_s * self._jitter(),
-                recheck_s=self._recheck_s(began_s),
+                recheck_s=self._memory.recheck_s(began_s, self._rules.interval_s),
                 began_s=began_s,
-                budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
-                quiet_s=_quiet_until(usage),
+                quiet_s=_quiet_until(self._broker.usage()),
             )
             for observe in self._observers:
                 observe(run)
@@ -136,8 +121,41 @@ class Reconciler:
     async def run_pass(self, sequence: int, reasons: tuple[Reason, ...], budget: Budget) -> Run:
         """Make one pass; what goes wrong at a port is a failed run, not an error."""
         began_s = _clock_s()
-        header = Run(
-            id=self._ledger.next_run_id(),
+        header = self._header(self._ledger.next_run_id(), sequence, reasons)
+        try:
+            check_budget(budget, began_s)
+            judgement, conclude = await self._look(header, began_s, budget, preview=False)
+            record = await conclude(judgement)
+        except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
+            record = Record(self._failed(header, began_s, error))
+        run = await self._record(record, began_s)
+        self._memory = self._memory.after(run)
+        return run
+
+    async def preview(self) -> Preview:
+        """What a pass would do now, and would do if what is pending stays as it is. Nothing is changed or remembered.
+
+        It takes its turn with the passes, and its requests are spent from their budget.
+        """
+        async with self._turn:
+            memory, began_s, header = self._memory, _clock_s(), self._header(0, 0, (Reason.HTTP,))
+            try:
+                check_budget(self._budget, began_s)
+                judgement, conclude = await self._look(header, began_s, self._budget, preview=True)
+                record = await conclude(judgement)
+                certain = await conclude(judgement.as_if_it_stays())
+                return Preview(record.run, certain.run.outcomes)
+            except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
+                return Preview(self._failed(header, began_s, error))
+            finally:
+                self._memory = memory
+                self._spend()
+
+    def _header(self, run_id: int, sequence: int, reasons: tuple[Reason, ...]) -> Run:
+        """The run as far as it is known at its beginning."""
+        memory = self._memory
+        return Run(
+            id=run_id,
             account=self._rules.account,
             user_id=self._rules.user_id,
             sequence=sequence,
@@ -146,25 +164,15 @@ class Reconciler:
             finished_at=self._now(),
             duration_s=0.0,
             status=RunStatus.FAILED,
-            account_state=self._memory.account_state,
+            account_state=memory.account_state,
+            accepted=() if memory.last is None else memory.last.accepted,
             evidence_gap=self._evidence.gap_since is not None,
         )
-        try:
-            check_budget(budget, began_s)
-            record = await self._read_and_judge(header, began_s, budget)
-        except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
-            record = Record(self._failed(header, began_s, error))
-        run = await self._record(record, began_s)
-        unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
-        corrected = {correction.instrument for correction in run.corrections}
-        self._memory = replace(
-            self._memory,
-            # What was seen before a correction tells nothing of what differs after it.
-            sightings={i: seen for i, seen in self._memory.sightings.items() if i not in corrected},
-            last=run,
-            failures=self._memory.failures + 1 if unproven_yet else 0,
-        )
-        return run
+
+    def _spend(self) -> None:
+        """Count what has been sent since the last time."""
+        sent = self._broker.usage().sent
+        self._budget, self._sent = self._budget.spend(sent - self._sent, _clock_s()), sent
 
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
         """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
@@ -174,17 +182,22 @@ class Reconciler:
             waiting = self._triggers.waiting
             if agenda.asked_s is None and any(reason in FORCED for reason in waiting):
                 agenda = replace(agenda, asked_s=now_s)
-            begins_s = agenda.begins(waiting, now_s)
+            begins_s = replace(agenda, budget=self._budget).begins(waiting, now_s)
             if begins_s <= now_s:
                 return agenda.due(now_s)
             await self._triggers.wait(min(begins_s - now_s, self._round_s))
 
-    async def _read_and_judge(self, header: Run, began_s: float, budget: Budget) -> Record:
-        """Read both sides and decide; spends one request when the account is clean and was looked at lately."""
+    async def _look(
+        self, header: Run, began_s: float, budget: Budget, *, preview: bool
+    ) -> tuple[Judgement, Callable[[Judgement], Awaitable[Record]]]:
+        """Read both sides and judge; returns what a judgement comes to as well, by what is known now.
+
+        Spends one request when the account is clean and was looked at lately.
+        """
         rules, memory = self._rules, self._memory
         stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
-        if stale or Reason.RECONNECT in header.reasons:
-            await self._read_account()
+        if stale or not {Reason.RECONNECT, Reason.OPERATOR}.isdisjoint(header.reasons):
+            await self._read_account(preview=preview)
         reading_began_s = _clock_s()
         holdings = await self._broker.positions()
         reading = await self._ledger.read(rules.account, memory.seq)
@@ -193,13 +206,14 @@ class Reconciler:
         comparison = await _off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
-        judgement, found = await self._verdicts(comparison, reading, moment, budget)
-        findings = await self._findings(judgement, reading, moment, found, late=stale)
+        judgement, found = await self._verdicts(comparison, reading, moment, budget, preview=preview)
+        certain = judgement.as_if_it_stays() if preview else judgement
+        findings = await self._findings(certain, reading, moment, found, late=stale)
         shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
         others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
-        proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
+        proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed else None
         header = replace(
             header,
             finished_at=self._now(),
@@ -210,19 +224,21 @@ class Reconciler:
             evidence_gap=self._evidence.gap_since is not None,
         )
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
-        both = Both(holdings, reading, comparison, judgement)
-        record = await _off_loop(
-            size, conclusion, header, both, findings.explanations, proof, moment.ended_s, read_at, rules
-        )
-        return replace(record, activities=findings.activities, executions=findings.executions)
+
+        async def conclude(judged: Judgement) -> Record:
+            both, why = Both(holdings, reading, comparison, judged), findings.explanations
+            record = await _off_loop(size, conclusion, header, both, why, proof, moment.ended_s, read_at, rules)
+            return replace(record, activities=findings.activities, executions=findings.executions)
+
+        return judgement, conclude
 
     async def _verdicts(
-        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget
+        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget, *, preview: bool
     ) -> tuple[Judgement, Found]:
         """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
         judgement = await self._judge(comparison, reading, moment)
-        certain = any(pending.in_motion for pending in judgement.pending)
-        news = self._news(judgement, reading)
+        certain = any(pending.in_motion for pending in judgement.pending) or (preview and comparison.drifts)
+        news = self._news(judgement.as_if_it_stays() if preview else judgement, reading)
         if self._evidence.gap_since is None and not certain and not (news and self._must_ask(budget)):
             return judgement, Found()
         now = self._broker_now()
@@ -285,21 +301,25 @@ class Reconciler:
         """Now on the broker's clock; on the local one while the broker has not told the time."""
         return self._broker.broker_time() or self._now()
 
-    async def _read_account(self) -> AccountState:
+    async def _read_account(self, *, preview: bool) -> AccountState:
         """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
         state = await self._broker.account()
-        pins = await self._ledger.pin(self._rules.account, state.id)
-        check_identity(self._rules, state, pins)
+        pins = await self._ledger.pin(self._rules.account, None if preview else state.id)
+        if preview and state.id not in pins.values():
+            pins = {self._rules.account: state.id, **pins}
+        problem = identity_problem(self._rules, state, pins)
+        if problem is not None:
+            raise BrokerRefused(problem.message, hint=problem.hint)
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
         return state
 
-    async def _account_now(self, confirmed: Sequence[Drift]) -> AccountState | None:
+    async def _account_now(self, confirmed: Sequence[Drift], *, preview: bool) -> AccountState | None:
         """The account, once more before anything is acted on: keys may open another one since it was last read.
 
         None when it cannot be read, which proves no absence; a pass that would act on anything else fails then.
         """
         try:
-            return await self._read_account()
+            return await self._read_account(preview=preview)
         except BrokerUnavailable:
             if any(drift.kind is not Kind.MISSING_AT_BROKER for drift in confirmed):
                 raise
@@ -334,14 +354,6 @@ class Reconciler:
         last = self._memory.last
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
-    def _recheck_s(self, began_s: float) -> float:
-        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
-        last = self._memory.last
-        moments = [self._memory.again_s, *(pending.due_s for pending in (last.pending if last else ()))]
-        if self._memory.failures:
-            moments.append(began_s + retry_delay(self._memory.failures, self._rules.interval_s))
-        return min(moments)
-
 
 def check_budget(budget: Budget, now_s: float) -> None:
     """Raise `BrokerUnavailable` when no request may be sent now."""
@@ -350,30 +362,6 @@ def check_budget(budget: Budget, now_s: float) -> None:
         raise BrokerUnavailable(
             f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",
             hint="wait, or raise guards.requests_per_minute if the account's own limit has room",
-        )
-
-
-def check_identity(rules: Rules, state: AccountState, pins: Mapping[str, str]) -> None:
-    """Raise `BrokerRefused` unless these keys open the account that this book was kept for.
-
-    `pins` maps each configured account to the broker's account id that it met first.
-    """
-    pinned = pins.get(rules.account)
-    twins = [name for name, id_ in pins.items() if id_ == state.id and name != rules.account]
-    if pinned is None and twins:
-        raise BrokerRefused(
-            f"the keys of account {rules.account!r} open the same broker account as those of {twins[0]!r}",
-            hint="configure each broker account once; two books of one account would each undo the other",
-        )
-    if pinned != state.id:
-        raise BrokerRefused(
-            f"account {rules.account!r} was kept for broker account {pinned}, but its keys open {state.id}",
-            hint="give the keys of the first account; after a paper reset start a new ledger or a new account name",
-        )
-    if rules.environment == "live" and (state.number or "").startswith("PA"):
-        raise BrokerRefused(
-            f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
-            hint='set environment = "paper", or give the live keys',
         )
 
 

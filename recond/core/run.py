@@ -322,6 +322,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pass would come to now, and all that it would decide if what is pending stays as it is."""
+
+    run: Run
+    certain: tuple[Outcome, ...] = ()
+
+    @property
+    def now(self) -> frozenset[Instrument]:
+        """The instruments that it would decide about now."""
+        return frozenset(outcome.drift.instrument for outcome in self.run.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that one pass writes, to be written in one transaction or not at all.
 
