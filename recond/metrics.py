@@ -60,6 +60,8 @@ class Metrics:
             "oldest_open_conflict_timestamp_seconds", "Since when the oldest open conflict is open."
         )
         self._holds_open = self._gauge("holds_open", "Instruments held until something is proven.")
+        self._accepted = self._gauge("accepted_differences", "Differences that an operator has accepted.")
+        self._blocked = self._gauge("account_blocked", "1 while the broker has blocked or closed the account.")
         self._gate = self._gauge("gate", "1 for the answer that bots get.", "state")
         self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
         self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
@@ -115,6 +117,12 @@ class Metrics:
         differences = {pending.instrument.symbol: pending.broker - pending.ledger for pending in run.pending}
         differences |= {drift.instrument.symbol: drift.difference for drift in standing}
         self._drifting.labels(account).set(len(differences))
+        self._accepted.labels(account).set(len(run.accepted))
+        state = run.account_state
+        if state is not None:
+            self._blocked.labels(account).set(
+                state.status != "ACTIVE" or bool(state.account_blocked) or bool(state.trading_blocked)
+            )
         self._drift.standing[account] = differences
         self._drift_value.labels(account).set(float(sum(map(_value, standing))))
         self._pending.labels(account).set(len(run.pending))
@@ -183,8 +191,8 @@ class Metrics:
             self._gate.labels(account, state).set(state is GateState.UNKNOWN)
         for series in (
             self._duration, self._last, self._success, self._drifting, self._pending, self._drift_value,
-            self._conflicts_open, self._holds_open, self._stream, self._stream_reconnects, self._missed,
-            self._request_duration,
+            self._conflicts_open, self._holds_open, self._accepted, self._blocked, self._stream,
+            self._stream_reconnects, self._missed, self._request_duration,
         ):  # fmt: skip
             series.labels(account)
 

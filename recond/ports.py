@@ -13,8 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.model import AccountState, Activities, Execution, History, Holdings, LedgerReading, Order
+from recond.core.model import AccountState, Activities, Decision, Execution, History, Holdings, LedgerReading, Order
+from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
+from recond.core.wish import Refusal, Wish
 
 
 class PortError(Exception):
@@ -136,6 +138,11 @@ class Collection(StrEnum):
     CORRECTIONS = "corrections"
     HOLDS = "holds"
     DRIFTS = "drifts"
+    DECISIONS = "decisions"
+    ACCEPTED = "accepted"
+    ACCOUNTS = "accounts"
+    HISTORY = "history"
+    """Each change of a position, with what made it and the evidence behind that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +179,24 @@ class Ledger(Protocol):
         """A run id that no run has; ids grow and are never given twice. Costs nothing."""
         ...
 
-    async def pin(self, account: str, broker_account_id: str) -> Mapping[str, str]:
+    async def pin(self, account: str, broker_account_id: str | None) -> Mapping[str, str]:
         """Pin the account to a broker account at first contact; returns account → pinned id, all accounts.
 
-        Changes nothing when the account has a pin, or when another account is pinned to that id.
+        Changes nothing when the account has a pin, when another account is pinned to that id, or without an id.
         """
+        ...
+
+    async def repin(self, repin: Repin) -> Repinned | Refusal:
+        """Close the account's book and forget its pin, in one transaction.
+
+        A run is recorded, every open row is closed with a correction, open conflicts, holds and decisions end, and what
+        was known of the account (baselines, accepted differences, equity) is forgotten. A record of what was read
+        before is `LedgerUnavailable` from then on.
+        """
+        ...
+
+    async def decide(self, wish: Wish) -> Decision | Refusal:
+        """Write down what an operator has decided, if `recond.core.wish` lets it stand."""
         ...
 
     async def read(self, account: str, since: int | None) -> LedgerReading:
@@ -206,6 +226,14 @@ class Ledger(Protocol):
 
         Their executions are those from the moment `executed` on, their corrections those from `corrected` on;
         `consumed` names the activities of the account that have explained something already.
+        """
+        ...
+
+    async def forget(self, before: datetime, at_most: int) -> int:
+        """Delete runs and evidence from before that moment, that many rows in a short transaction; returns how many.
+
+        Kept are corrections, changes, and what is open; runs that have corrected or explained something, and the
+        evidence behind it.
         """
         ...
 

@@ -1,14 +1,14 @@
 """The passes of one account: wait for a reason, read both sides, judge, explain, decide, record, publish.
 
-Owns the loop and what must be remembered between two passes (`Memory`); everything it decides is in `core/`.
+Owns the loop, and a pass at a time; everything it decides is in `core/`.
 May not know an adapter, a metric or a page: it gets two ports, and its frozen `Run` goes out to observers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
@@ -18,12 +18,13 @@ from recond.core.conclude import failed
 from recond.core.conclusion import Both, conclusion, news
 from recond.core.diff import Comparison, diff
 from recond.core.explain import Patience
-from recond.core.identity import mismatch
-from recond.core.judge import Judgement, Moment, Sighting, judge
-from recond.core.model import AccountState, Drift, Holdings, Instrument, Kind, LedgerReading
+from recond.core.identity import identity_problem
+from recond.core.judge import Judgement, Moment, judge
+from recond.core.memory import Memory
+from recond.core.model import AccountState, Drift, Holdings, Kind, LedgerReading
 from recond.core.rules import Rules
-from recond.core.run import Explanation, Problem, Reason, Record, Run, RunStatus
-from recond.core.schedule import FORCED, Agenda, Budget, retry_delay
+from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
+from recond.core.schedule import FORCED, Agenda, Budget
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.offloop import let_go, off_loop
@@ -37,29 +38,9 @@ LIMIT_RESERVE = 20
 REASON_ORDER = tuple(Reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What one pass leaves for the next; a fresh process starts with an empty one, so nothing is believed early.
-
-    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
-    `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
-    left something unproven.
-    """
-
-    seq: int | None = None
-    sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
-    again_s: float = inf
-    account_state: AccountState | None = None
-    account_read_s: float | None = None
-    last: Run | None = None
-    failures: int = 0
-    unrecorded: tuple[Run, ...] = ()
-
-
 class Reconciler:
     """One account's loop. `now` is the wall clock, `jitter` a factor near 1 for each interval.
 
-    The observers get each run, those `aside` first and, when it has many rows, in a thread.
     `came_round` is called whenever the loop turns, at least every `round_s` seconds between passes.
     """
 
@@ -102,6 +83,8 @@ class Reconciler:
         self._round_s = round_s
         self._memory = Memory()
         self._spent: list[object] = []
+        self._turn = asyncio.Lock()
+        self._budget, self._sent = Budget(rules.requests_per_minute), 0
 
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
@@ -112,23 +95,23 @@ class Reconciler:
             began_s=-inf,
             spacing_s=self._rules.timing.confirm_after_s,
             asked_s=None,
-            budget=Budget(self._rules.requests_per_minute),
+            budget=self._budget,
             quiet_s=-inf,
         )
         while True:
             due = await self._wait(agenda)
-            sequence, waiting = self._triggers.take()
-            began_s, sent = _clock_s(), self._broker.usage().sent
-            reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
-            run = await self.run_pass(sequence, tuple(reasons), agenda.budget)
-            usage = self._broker.usage()
+            async with self._turn:
+                sequence, waiting = self._triggers.take()
+                began_s = _clock_s()
+                reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
+                run = await self.run_pass(sequence, tuple(reasons), self._budget)
+                self._count()
             agenda = replace(
                 agenda,
                 timer_s=began_s + self._rules.interval_s * self._jitter(),
-                recheck_s=self._recheck_s(began_s),
+                recheck_s=self._memory.recheck_s(began_s, self._rules.interval_s),
                 began_s=began_s,
-                budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
-                quiet_s=_quiet_until(usage),
+                quiet_s=_quiet_until(self._broker.usage()),
             )
             for observe in self._aside:
                 await off_loop(len(run.outcomes) + len(run.pending), observe, run)
@@ -140,8 +123,46 @@ class Reconciler:
     async def run_pass(self, sequence: int, reasons: tuple[Reason, ...], budget: Budget) -> Run:
         """Make one pass; what goes wrong at a port is a failed run, not an error."""
         began_s, before = _clock_s(), self._memory
-        header = Run(
-            id=self._ledger.next_run_id(),
+        header = self._header(self._ledger.next_run_id(), sequence, reasons)
+        try:
+            check_budget(budget, began_s)
+            judgement, conclude = await self._look(header, began_s, budget, preview=False)
+            record = await conclude(judgement)
+        except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
+            record = Record(self._failed(header, began_s, error))
+        run = await self._record(record, began_s)
+        self._spend(record.refreshes, record.baselines, record.run.outcomes)
+        self._spend(before.sightings.values(), self._memory.sightings.values())
+        if before.last is not None:
+            self._spend(before.last.outcomes, before.last.pending)
+        self._memory = await off_loop(len(self._memory.sightings), self._memory.after, run)
+        return run
+
+    async def preview(self) -> Preview:
+        """What a pass would do now, and would do if what is pending stays as it is. Nothing is changed or remembered.
+
+        It takes its turn with the passes, and its requests are spent from their budget.
+        """
+        async with self._turn:
+            memory, began_s, header = self._memory, _clock_s(), self._header(0, 0, (Reason.HTTP,))
+            try:
+                check_budget(self._budget, began_s)
+                judgement, conclude = await self._look(header, began_s, self._budget, preview=True)
+                record = await conclude(judgement)
+                certain = await conclude(judgement.as_if_it_stays())
+                return Preview(record.run, certain.run.outcomes)
+            except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
+                return Preview(self._failed(header, began_s, error))
+            finally:
+                self._memory = memory
+                self._count()
+                await let_go(self._spent)
+
+    def _header(self, run_id: int, sequence: int, reasons: tuple[Reason, ...]) -> Run:
+        """The run as far as it is known at its beginning."""
+        memory = self._memory
+        return Run(
+            id=run_id,
             account=self._rules.account,
             user_id=self._rules.user_id,
             sequence=sequence,
@@ -150,26 +171,20 @@ class Reconciler:
             finished_at=self._now(),
             duration_s=0.0,
             status=RunStatus.FAILED,
-            account_state=self._memory.account_state,
+            account_state=memory.account_state,
+            accepted=() if memory.last is None else memory.last.accepted,
             evidence_gap=self._evidence.gap_since is not None,
         )
-        try:
-            check_budget(budget, began_s)
-            record = await self._read_and_judge(header, began_s, budget)
-        except (BrokerUnavailable, BrokerRefused, LedgerUnavailable) as error:
-            record = Record(self._failed(header, began_s, error))
-        run = await self._record(record, began_s)
-        self._spend(record.refreshes, record.baselines, record.run.outcomes)
-        self._spend(before.sightings.values(), self._memory.sightings.values())
-        if before.last is not None:
-            self._spend(before.last.outcomes, before.last.pending)
-        self._memory = await off_loop(len(self._memory.sightings), _remembered, self._memory, run)
-        return run
 
     def _spend(self, *lots: Iterable[object]) -> None:
         """Let go of these after the pass; whoever calls this drops them now."""
         for lot in lots:
             self._spent.extend(lot)
+
+    def _count(self) -> None:
+        """Count what has been sent since the last time."""
+        sent = self._broker.usage().sent
+        self._budget, self._sent = self._budget.spend(sent - self._sent, _clock_s()), sent
 
     async def _wait(self, agenda: Agenda) -> tuple[Reason, ...]:
         """Wait until the next pass may begin; returns the reasons that time itself gives for it."""
@@ -179,17 +194,22 @@ class Reconciler:
             waiting = self._triggers.waiting
             if agenda.asked_s is None and any(reason in FORCED for reason in waiting):
                 agenda = replace(agenda, asked_s=now_s)
-            begins_s = agenda.begins(waiting, now_s)
+            begins_s = replace(agenda, budget=self._budget).begins(waiting, now_s)
             if begins_s <= now_s:
                 return agenda.due(now_s)
             await self._triggers.wait(min(begins_s - now_s, self._round_s))
 
-    async def _read_and_judge(self, header: Run, began_s: float, budget: Budget) -> Record:
-        """Read both sides and decide; spends one request when the account is clean and was looked at lately."""
+    async def _look(
+        self, header: Run, began_s: float, budget: Budget, *, preview: bool
+    ) -> tuple[Judgement, Callable[[Judgement], Awaitable[Record]]]:
+        """Read both sides and judge; returns what a judgement comes to as well, by what is known now.
+
+        Spends one request when the account is clean and was looked at lately.
+        """
         rules, memory = self._rules, self._memory
         stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
-        if stale or Reason.RECONNECT in header.reasons:
-            await self._read_account()
+        if stale or not {Reason.RECONNECT, Reason.OPERATOR}.isdisjoint(header.reasons):
+            await self._read_account(preview=preview)
         reading_began_s = _clock_s()
         holdings = await self._broker.positions()
         reading = await self._ledger.read(rules.account, memory.seq)
@@ -198,12 +218,13 @@ class Reconciler:
         comparison = await off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
-        judgement, found = await self._verdicts(comparison, reading, moment, budget)
-        findings = await self._findings(comparison, judgement, reading, moment, found, late=stale)
+        judgement, found = await self._verdicts(comparison, reading, moment, budget, preview=preview)
+        certain = judgement.as_if_it_stays() if preview else judgement
+        findings = await self._findings(comparison, certain, reading, moment, found, late=stale)
         shown, others = await off_loop(size, _shown, holdings, comparison, rules.ignore)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
-        proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
+        proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed else None
         header = replace(
             header,
             finished_at=self._now(),
@@ -214,21 +235,23 @@ class Reconciler:
             evidence_gap=self._evidence.gap_since is not None,
         )
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
-        both = Both(holdings, reading, comparison, judgement)
-        record = await off_loop(
-            size, conclusion, header, both, findings.explanations, proof, moment.ended_s, read_at, rules
-        )
-        self._spend(holdings.positions, reading.rows, reading.baselines.values())
-        self._spend(comparison.agreements, comparison.drifts)
-        return replace(record, activities=findings.activities, executions=findings.executions)
+
+        async def conclude(judged: Judgement) -> Record:
+            both, why = Both(holdings, reading, comparison, judged), findings.explanations
+            record = await off_loop(size, conclusion, header, both, why, proof, moment.ended_s, read_at, rules)
+            self._spend(holdings.positions, reading.rows, reading.baselines.values())
+            self._spend(comparison.agreements, comparison.drifts)
+            return replace(record, activities=findings.activities, executions=findings.executions)
+
+        return judgement, conclude
 
     async def _verdicts(
-        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget
+        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget, *, preview: bool
     ) -> tuple[Judgement, Found]:
         """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
         judgement = await self._judge(comparison, reading, moment)
-        certain = any(pending.in_motion for pending in judgement.pending)
-        told = await self._news(judgement, reading)
+        certain = any(pending.in_motion for pending in judgement.pending) or (preview and comparison.drifts)
+        told = await self._news(judgement.as_if_it_stays() if preview else judgement, reading)
         if self._evidence.gap_since is None and not certain and not (told and self._must_ask(budget)):
             return judgement, Found()
         now = self._broker_now()
@@ -288,23 +311,25 @@ class Reconciler:
         """Now on the broker's clock; on the local one while the broker has not told the time."""
         return self._broker.broker_time() or self._now()
 
-    async def _read_account(self) -> AccountState:
+    async def _read_account(self, *, preview: bool) -> AccountState:
         """Read the account and see that it is the one this book belongs to; `BrokerRefused` when it is not."""
         state = await self._broker.account()
-        pins = await self._ledger.pin(self._rules.account, state.id)
-        problem = mismatch(self._rules.account, self._rules.environment, state, pins)
+        pins = await self._ledger.pin(self._rules.account, None if preview else state.id)
+        if preview and state.id not in pins.values():
+            pins = {self._rules.account: state.id, **pins}
+        problem = identity_problem(self._rules, state, pins)
         if problem is not None:
             raise BrokerRefused(problem.message, hint=problem.hint)
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())
         return state
 
-    async def _account_now(self, confirmed: Sequence[Drift]) -> AccountState | None:
+    async def _account_now(self, confirmed: Sequence[Drift], *, preview: bool) -> AccountState | None:
         """The account, once more before anything is acted on: keys may open another one since it was last read.
 
         None when it cannot be read, which proves no absence; a pass that would act on anything else fails then.
         """
         try:
-            return await self._read_account()
+            return await self._read_account(preview=preview)
         except BrokerUnavailable:
             if any(drift.kind is not Kind.MISSING_AT_BROKER for drift in confirmed):
                 raise
@@ -339,14 +364,6 @@ class Reconciler:
         last = self._memory.last
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
-    def _recheck_s(self, began_s: float) -> float:
-        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
-        last = self._memory.last
-        moments = [self._memory.again_s, *(pending.due_s for pending in (last.pending if last else ()))]
-        if self._memory.failures:
-            moments.append(began_s + retry_delay(self._memory.failures, self._rules.interval_s))
-        return min(moments)
-
 
 def check_budget(budget: Budget, now_s: float) -> None:
     """Raise `BrokerUnavailable` when no request may be sent now."""
@@ -356,17 +373,6 @@ def check_budget(budget: Budget, now_s: float) -> None:
             f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",
             hint="wait, or raise guards.requests_per_minute if the account's own limit has room",
         )
-
-
-def _remembered(memory: Memory, run: Run) -> Memory:
-    """What is remembered once the run is over; what was seen before a correction tells nothing of what comes after."""
-    corrected = {correction.instrument for correction in run.corrections}
-    return replace(
-        memory,
-        sightings={i: seen for i, seen in memory.sightings.items() if i not in corrected},
-        last=run,
-        failures=memory.failures + 1 if run.status is RunStatus.FAILED or run.open_holds or run.unknown else 0,
-    )
 
 
 def _shown(

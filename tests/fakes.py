@@ -18,12 +18,14 @@ from recond.core.conclude import numbered, withhold
 from recond.core.decide import Policy
 from recond.core.judge import Timing
 from recond.core.model import (
+    Accepted,
     AccountState,
     Activities,
     Baseline,
     BrokerPosition,
     Change,
     Conflict,
+    Decision,
     Execution,
     History,
     Hold,
@@ -34,9 +36,11 @@ from recond.core.model import (
     Order,
     Resolution,
 )
+from recond.core.repin import Repin, Repinned
 from recond.core.rules import Rules
 from recond.core.run import Action, Record, Run
-from recond.ports import BrokerUnavailable, PortError, Usage
+from recond.core.wish import Matter, Refusal, State, Wish, judge_wish
+from recond.ports import BrokerUnavailable, LedgerUnavailable, PortError, Usage
 
 T = TypeVar("T")
 PRICE = Decimal(10)
@@ -136,6 +140,11 @@ class FakeLedger:
     changes: list[Change] = field(default_factory=list)
     settled_at: datetime | None = None
     settled_seq: int = 0
+    accepted: dict[Instrument, Accepted] = field(default_factory=dict)
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    repins: int = 0
+    forgotten: list[tuple[datetime, int]] = field(default_factory=list)
+    old: int = 0
     ids: int = 0
 
     def book(self, symbol: str, quantity: str | int, strategy_id: str | None = None) -> None:
@@ -158,10 +167,45 @@ class FakeLedger:
     def next_run_id(self) -> int:
         return self._id()
 
-    async def pin(self, account: str, broker_account_id: str) -> Mapping[str, str]:
-        if broker_account_id not in self.pins.values():
+    async def pin(self, account: str, broker_account_id: str | None) -> Mapping[str, str]:
+        if broker_account_id is not None and broker_account_id not in self.pins.values():
             self.pins.setdefault(account, broker_account_id)
         return dict(self.pins)
+
+    async def repin(self, repin: Repin) -> Repinned | Refusal:
+        run_id, was = self._id(), self.pins.pop(repin.account, None)
+        closed = list(self.rows.values())
+        for row in closed:
+            self._put(replace(row, quantity=Decimal(0), version=row.version + 1))
+        counts = len(self.conflicts), len(self.holds)
+        for forgotten in (self.conflicts, self.holds, self.baselines, self.accepted):
+            forgotten.clear()
+        for number, decision in self.decisions.items():
+            self.decisions[number] = replace(decision, outcome=decision.outcome or "refused: repin")
+        self.adopted, self.equity, self.settled_at, self.settled_seq = False, None, None, 0
+        self.repins += 1
+        if repin.broker_account_id is not None:
+            self.pins[repin.account] = repin.broker_account_id
+        return Repinned(run_id, was, repin.broker_account_id, len(closed), *counts)
+
+    async def decide(self, wish: Wish) -> Decision | Refusal:
+        matter = (self.conflicts if wish.matter is Matter.CONFLICT else self.holds).get(wish.id)
+        state = None
+        if matter is not None:
+            others = [d for d in self.decisions.values() if d.outcome is None and d.instrument == matter.instrument]
+            quantities = matter.broker_quantity, matter.ledger_quantity
+            state = State(matter.instrument, *quantities, decision=next(iter(others), None))
+        decided = judge_wish(wish, state, self._id(), now())
+        if isinstance(decided, Decision):
+            self.decisions[decided.id] = decided
+        return decided
+
+    async def forget(self, before: datetime, at_most: int) -> int:
+        self._fail()
+        self.forgotten.append((before, at_most))
+        count = min(at_most, self.old)
+        self.old -= count
+        return count
 
     async def read(self, account: str, since: int | None) -> LedgerReading:
         self._fail()
@@ -176,11 +220,16 @@ class FakeLedger:
             equity=self.equity,
             settled_at=self.settled_at,
             settled_seq=self.settled_seq,
+            accepted=dict(self.accepted),
+            decisions=tuple(d for d in self.decisions.values() if d.outcome is None),
+            repins=self.repins,
         )
 
     async def record(self, record: Record) -> Run:
         self.before_record()
         self._fail()
+        if record.repins not in (None, self.repins):
+            raise LedgerUnavailable("the account was pinned anew", hint="nothing was written")
         changed = frozenset(self.journal[record.seq :])
         if changed:
             record = withhold(record, changed)
@@ -198,6 +247,11 @@ class FakeLedger:
         for hold in (*run.open_holds, *run.ended_holds):
             self._keep(self.holds, hold.id, hold, hold.ended_at is not None)
         self.baselines.update({b.instrument: b for b in record.baselines})
+        self.accepted.update({o.accepted.instrument: o.accepted for o in run.outcomes if o.accepted is not None})
+        for ended in record.ended_accepted:
+            self.accepted.pop(ended.instrument, None)
+        acted_on = (o.decision for o in run.outcomes if o.decision is not None)
+        self.decisions.update({d.id: d for d in (*acted_on, *record.ended_decisions)})
         self.adopted = self.adopted or record.settled
         if record.quiet:
             self.settled_at, self.settled_seq = record.read_at, record.seq

@@ -15,8 +15,31 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recond.core.gate import GateState
-from recond.core.model import BrokerPosition, Cause, Conflict, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
-from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, Reason, Run, RunStatus
+from recond.core.model import (
+    Accepted,
+    AccountState,
+    BrokerPosition,
+    Cause,
+    Conflict,
+    Drift,
+    Hold,
+    Instrument,
+    Kind,
+    LedgerRow,
+    Resolution,
+)
+from recond.core.run import (
+    AcceptedNow,
+    Action,
+    Correction,
+    Explanation,
+    Outcome,
+    Pending,
+    Problem,
+    Reason,
+    Run,
+    RunStatus,
+)
 from recond.metrics import Metrics
 from recond.ports import Usage
 
@@ -80,6 +103,8 @@ def test_series_exist_before_anything_happened() -> None:
             f'recond_last_success_timestamp_seconds{{account="{account}"}}',
             f'recond_conflicts_open{{account="{account}"}}',
             f'recond_holds_open{{account="{account}"}}',
+            f'recond_accepted_differences{{account="{account}"}}',
+            f'recond_account_blocked{{account="{account}"}}',
             f'recond_stream_connected{{account="{account}"}}',
             f'recond_reconciliation_duration_seconds_count{{account="{account}"}}',
         ):
@@ -130,6 +155,36 @@ async def test_drifts_and_conflicts() -> None:
     assert series['recond_conflicts_open{account="a"}'] == 0
     assert series['recond_drifting_positions{account="a"}'] == 0
     assert not any(name.startswith(("recond_position_drift{", "recond_oldest_")) for name in series)
+
+
+async def test_accepted_differences_and_blocked_accounts() -> None:
+    """Both are as the last pass had them; a failed pass leaves them, and an unknown account is not blocked."""
+    scraped = Scraped()
+    accepted = AcceptedNow(Accepted(APPLE, Decimal(2), ENDED, "ann"), Decimal(3), Decimal(1))
+    sound = AccountState("id", "ACTIVE", trading_blocked=False, account_blocked=False)
+    scraped.metrics.record(replace(RUN, accepted=(accepted,)))
+    for state in (
+        replace(sound, status="ACCOUNT_CLOSED"),
+        replace(sound, status="ACCOUNT_CLOSED_PENDING"),
+        replace(sound, trading_blocked=True),
+        replace(sound, account_blocked=True),
+    ):
+        assert scraped.series()['recond_account_blocked{account="a"}'] == 0
+        scraped.metrics.record(replace(RUN, accepted=(accepted,), account_state=state))
+        scraped.metrics.record(replace(RUN, status=RunStatus.FAILED, error=Problem("no answer")))
+        assert scraped.series()['recond_account_blocked{account="a"}'] == 1
+        assert scraped.series()['recond_accepted_differences{account="a"}'] == 1
+        scraped.metrics.record(replace(RUN, account_state=sound))
+    assert scraped.series()['recond_accepted_differences{account="a"}'] == 0
+
+
+async def test_a_double_booking_is_counted() -> None:
+    """It has a series of its own, for those who look for bots that book twice."""
+    scraped = Scraped()
+    undone = outcome(APPLE, "3", "5", resolution=Resolution.USE_BROKER)
+    undone = replace(undone, explanation=Explanation(Cause.DOUBLE_BOOKING))
+    scraped.metrics.record(replace(RUN, outcomes=(undone,)))
+    assert scraped.series()['recond_drifts_total{account="a",cause="double_booking",kind="quantity"}'] == 1
 
 
 async def test_a_position_that_is_gone_is_worth_its_entry_price() -> None:

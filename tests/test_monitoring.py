@@ -18,10 +18,11 @@ CASES = (ROOT / "monitoring" / "alerts_test.yml").read_text(encoding="utf-8")
 
 
 def test_there_are_the_alerts_that_the_design_asks_for() -> None:
-    """Not running, no success, failing, drift, conflict, open conflict and open hold each have one."""
+    """Not running, no success, blocked, failing, drift, conflict, open conflict and open hold each have one."""
     assert set(RULES) == {
         "RecondNotRunning",
         "RecondNoSuccess",
+        "RecondAccountBlocked",
         "RecondPassesFailing",
         "RecondDriftFound",
         "RecondConflictFound",

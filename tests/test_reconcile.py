@@ -10,8 +10,10 @@ from decimal import Decimal
 
 import pytest
 
-from recond.core.model import AccountState, Cause, Execution, Holdings, Kind, Resolution, Unreadable
+from recond.core.model import AccountState, Cause, Decision, Execution, Holdings, Kind, Resolution, Unreadable
+from recond.core.repin import Repin
 from recond.core.run import Reason, Run, RunStatus
+from recond.core.wish import Matter, Wish
 from recond.evidence import Evidence
 from recond.ports import BrokerRefused, BrokerUnavailable, LedgerUnavailable
 from recond.reconcile import Reconciler, Rules
@@ -477,3 +479,136 @@ async def test_a_week_of_passes_leaves_nothing_behind() -> None:
         assert made.runs[-1].sequence > 2016
         assert {tasks for tasks, _ in counts} == {counts[0][0]}
         assert counts[-1][1] - counts[1][1] < 500
+
+
+async def test_a_preview_shows_what_would_be_done_and_does_nothing() -> None:
+    """A young drift is pending, with what is done if it stays; no run, row or reading that counts comes of it."""
+    async with world({"AAPL": 7}, {"AAPL": 5}) as made:
+        first = await made.run_number(1)
+        began_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(10)
+        runs, journal = dict(made.ledger.runs), list(made.ledger.journal)
+        made.broker.held["AAPL"] = Decimal(6)  # were it remembered, the verdict on 7 would begin anew
+        preview = await made.reconciler.preview()
+        made.broker.held["AAPL"] = Decimal(7)
+        assert (preview.run.status, preview.run.corrections, len(preview.run.pending)) == (RunStatus.PARTIAL, (), 1)
+        [outcome] = preview.certain
+        [correction] = outcome.corrections
+        assert (correction.before, correction.after, outcome.drift.instrument in preview.now) == (5, 6, False)
+        assert (made.ledger.runs, made.ledger.journal) == (runs, journal)
+        run = await made.until(lambda run: bool(run.corrections))
+        assert asyncio.get_running_loop().time() - began_s < 16
+        assert [run.sequence for run in made.runs] == list(range(first.sequence, run.sequence + 1))
+
+
+async def test_a_preview_tells_what_is_decided_already() -> None:
+    """What a pass would decide at once is told as that, with the conflict that is open."""
+    async with world({"AAPL": 7}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:
+        run = await settled(made)
+        preview = await made.reconciler.preview()
+        [outcome] = preview.certain
+        assert preview.now == {outcome.drift.instrument}
+        assert [c.id for c in preview.run.conflicts] == [c.id for c in run.conflicts]
+
+
+async def test_a_preview_pins_no_account_and_refuses_another() -> None:
+    """Before the first pass too; an account of somebody else is told as a pass would tell it."""
+    made = World(FakeBroker({"AAPL": Decimal(5)}), FakeLedger(), rules())
+    preview = await made.reconciler.preview()
+    assert (preview.run.error, made.ledger.pins, len(preview.certain)) == (None, {}, 1)
+    made.ledger.pins = {"other": "broker-1"}
+    refused = (await made.reconciler.preview()).run.error
+    assert refused is not None
+    assert "the same broker account" in refused.message
+
+
+async def test_passes_and_previews_take_turns() -> None:
+    """While one looks the other waits, so that what both would learn is not mixed up."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        made.broker.hang = asyncio.Event()
+        looking = asyncio.create_task(made.reconciler.preview())
+        await asyncio.sleep(1)
+        sent = made.broker.sent
+        made.triggers.nudge(Reason.SIGHUP)
+        await asyncio.sleep(5)
+        assert (made.broker.sent, len(made.runs)) == (sent, 1)
+        made.broker.hang.set()
+        assert (await looking).run.status is RunStatus.SUCCESS
+        assert (await made.run_number(2)).reasons == (Reason.SIGHUP,)
+
+
+async def test_a_preview_that_is_given_up_leaves_the_loop_as_it_was() -> None:
+    """Whoever asked went away: the next pass goes on as if nobody had asked."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        made.broker.hang = asyncio.Event()
+        looking = asyncio.create_task(made.reconciler.preview())
+        await asyncio.sleep(1)
+        looking.cancel()
+        made.broker.hang = None
+        assert (await made.force()).status is RunStatus.SUCCESS
+
+
+async def test_previews_spend_the_budget() -> None:
+    """They are refused once it is spent, and passes wait for the requests that they took."""
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=20)) as made:
+        await made.run_number(1)
+        refused = None
+        while refused is None:
+            refused = (await made.reconciler.preview()).run.error
+        assert "the budget of 20 requests a minute is spent" in refused.message
+        assert made.broker.sent <= 20
+        made.triggers.nudge(Reason.LEDGER)
+        await asyncio.sleep(30)
+        assert len(made.runs) == 1
+        await asyncio.sleep(35)
+        assert len(made.runs) == 2
+
+
+async def test_an_operators_decision_reads_the_account_again() -> None:
+    """An account that was pinned anew must be looked at before anything of it is believed."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        await made.ledger.repin(Repin("default", "ann", broker_account_id="broker-2"))
+        run = await made.run_number(made.triggers.nudge(Reason.OPERATOR))
+        assert run.error is not None
+        assert "`recond accounts repin default`" in run.error.hint
+        assert made.ledger.sums() == {}
+
+
+async def test_a_pass_in_flight_writes_nothing_after_a_repin() -> None:
+    """It fails, and the next one meets the account as for the first time."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+
+        def repin() -> None:
+            made.ledger.rows.clear()
+            made.ledger.pins.clear()
+            made.ledger.baselines.clear()
+            made.ledger.adopted, made.ledger.settled_at = False, None
+            made.ledger.repins += 1
+            made.ledger.before_record = lambda: None
+
+        made.ledger.before_record = repin
+        run = await made.run_number(made.triggers.nudge(Reason.HTTP))
+        assert (run.status, made.ledger.baselines, made.ledger.adopted) == (RunStatus.FAILED, {}, False)
+        run = await made.until(lambda run: bool(run.corrections))
+        assert run.outcomes[0].explanation.cause is Cause.ADOPTION
+
+
+async def test_an_operators_decision_is_acted_on_by_the_next_pass() -> None:
+    """use_db: the ledger stands and the difference is silent until it changes, then it is a conflict again."""
+    async with world({"AAPL": 7}, {"AAPL": 9}, rules(policy=Resolution.MANUAL)) as made:
+        [conflict] = (await settled(made)).conflicts
+        assert conflict.id is not None
+        decided = await made.ledger.decide(Wish(Matter.CONFLICT, conflict.id, Resolution.USE_DB, "ann"))
+        assert isinstance(decided, Decision)
+        run = await made.run_number(made.triggers.nudge(Reason.OPERATOR))
+        assert [(c.resolved, c.resolved_by, c.resolution) for c in run.conflicts] == [(True, "ann", Resolution.USE_DB)]
+        assert (made.ledger.decisions[decided.id].outcome, made.ledger.sums()) == ("done", {"AAPL": 9})
+        quiet = await made.force()
+        assert (quiet.status, quiet.conflicts) == (RunStatus.SUCCESS, ())
+        assert [(a.broker, a.ledger, a.claims_more) for a in quiet.accepted] == [(7, 9, True)]
+        made.broker.held["AAPL"] = Decimal(6)
+        assert [c.resolved for c in (await made.force()).conflicts] == [False]

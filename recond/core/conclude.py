@@ -25,7 +25,7 @@ from recond.core.model import (
     LedgerReading,
     Resolution,
 )
-from recond.core.run import Action, Outcome, Pending, Record, Refresh, Run, RunStatus
+from recond.core.run import AcceptedNow, Action, Outcome, Pending, Record, Refresh, Run, RunStatus
 
 MONEY_PLACES = Decimal("0.000000001")
 
@@ -77,6 +77,7 @@ def conclude(
     return Record(
         run=run,
         seq=reading.seq,
+        repins=reading.repins,
         again_s=again_s,
         refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
         baselines=(
@@ -161,6 +162,10 @@ def withhold(record: Record, changed: frozenset[str]) -> Record:
             *(replace(hold, ended_at=None, ended_by=None) for hold in (*released, *held)),
         ),
         ended_holds=tuple(h for h in record.run.ended_holds if h not in released),
+        accepted=(
+            *(a for a in record.run.accepted if a.accepted not in [outcome.accepted for outcome in withheld]),
+            *(AcceptedNow(a) for a in record.ended_accepted if a.instrument.symbol in changed),
+        ),
     )
     return replace(
         record,
@@ -262,21 +267,36 @@ def _accepted(
     outcomes: Sequence[Outcome],
     waiting: Set[str | None],
     ignore: Set[str],
-) -> tuple[tuple[Accepted, ...], tuple[Accepted, ...]]:
+) -> tuple[tuple[AcceptedNow, ...], tuple[Accepted, ...]]:
     """The accepted differences after this run, and those that ended, since there is no such difference any more."""
-    now = {outcome.drift.instrument: outcome.accepted for outcome in outcomes if outcome.accepted is not None}
-    differing = {agreement.instrument for agreement in comparison.agreements if agreement.accepted}
-    drifting = {d.instrument for d in comparison.drifts} - {
-        o.drift.instrument for o in outcomes if o.settled and o.drift.target == o.drift.broker
-    }
+    now = {o.drift.instrument: _accepted_now(o, o.accepted) for o in outcomes if o.accepted is not None}
+    differing = {a.instrument: _sides(a) for a in comparison.agreements if a.accepted}
+    settled = {o.drift.instrument for o in outcomes if o.settled and o.drift.target == o.drift.broker}
+    drifting = {d.instrument: (d.broker, d.ledger) for d in comparison.drifts if d.instrument not in settled}
     stays = differing | drifting
-    kept: list[Accepted] = []
+    kept: list[AcceptedNow] = []
     ended: list[Accepted] = []
     for instrument, before in reading.accepted.items():
-        undecided = {instrument.symbol, None} & waiting or instrument.symbol in ignore
-        if instrument not in now:
-            (kept if instrument in stays or undecided else ended).append(before)
+        if instrument in now:
+            continue
+        if instrument in stays:
+            kept.append(AcceptedNow(before, *stays[instrument]))
+        elif {instrument.symbol, None} & waiting or instrument.symbol in ignore:
+            kept.append(AcceptedNow(before))
+        else:
+            ended.append(before)
     return (*kept, *now.values()), tuple(ended)
+
+
+def _sides(agreement: Agreement) -> tuple[Decimal, Decimal]:
+    """Both quantities of an instrument that does not drift."""
+    broker = Decimal(0) if agreement.position is None else agreement.position.quantity
+    return broker, sum((row.quantity for row in agreement.rows), Decimal(0))
+
+
+def _accepted_now(outcome: Outcome, accepted: Accepted) -> AcceptedNow:
+    """What an outcome has accepted; a correction that came with it leaves just that difference."""
+    return AcceptedNow(accepted, outcome.drift.broker, outcome.drift.broker - accepted.difference)
 
 
 def _refresh(agreement: Agreement) -> list[Refresh]:

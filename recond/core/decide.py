@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 from recond.core.correct import correct, rename
 from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Kind, Resolution
@@ -181,8 +180,3 @@ def _held(drift: Drift, doubt: str, before: Hold | None, now: datetime) -> Hold:
 def stranded(decision: Decision) -> Decision:
     """A decision about what has ended by itself."""
     return replace(decision, outcome="it ended by itself")
-
-
-def claims_more(broker: Decimal, ledger: Decimal) -> bool:
-    """Whether the ledger claims more than the broker holds, which no accepted difference makes right to sell."""
-    return ledger != 0 and (broker * ledger <= 0 or abs(ledger) > abs(broker))

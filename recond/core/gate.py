@@ -44,7 +44,7 @@ def account_gate(run: Run | None, success_age_s: float | None, max_age_s: float)
     """The gate of a whole account: the worst of the account's own reasons and of its open conflicts and holds.
 
     `run` is the last pass of the account, `success_age_s` the age of its last pass that did not fail, None when
-    there is none yet. Instruments that are pending do not close the whole account.
+    there is none yet. Instruments that are pending, or differ as an operator has accepted, do not close all of it.
     """
     return _worst([*_own_reasons(run, success_age_s, max_age_s), *(_blocked(run) if run else ())])
 
@@ -53,7 +53,7 @@ def symbol_gate(run: Run | None, symbol: str, success_age_s: float | None, max_a
     """The gate of one instrument: the account's own reasons and those of this symbol."""
     reasons = _own_reasons(run, success_age_s, max_age_s)
     if run is not None:
-        reasons += [*_blocked(run, symbol), *_undecided(run, symbol)]
+        reasons += [*_blocked(run, symbol), *_overclaimed(run, symbol), *_undecided(run, symbol)]
     return _worst(reasons)
 
 
@@ -110,6 +110,20 @@ def _blocked(run: Run, symbol: str | None = None) -> list[GateReason]:
         ),
     ]
     return [GateReason(GateState.BLOCKED, code, f"{i.symbol}: {text}", i.symbol) for i, code, text in told]
+
+
+def _overclaimed(run: Run, symbol: str) -> list[GateReason]:
+    """An accepted difference that makes the ledger claim more than the broker holds."""
+    return [
+        GateReason(
+            GateState.BLOCKED,
+            "accepted_difference",
+            f"{symbol}: the ledger claims {a.ledger:f} and the broker holds {a.broker:f}, as {a.accepted.by} accepted",
+            symbol,
+        )
+        for a in run.accepted
+        if a.accepted.instrument.symbol == symbol and a.claims_more
+    ]
 
 
 def _undecided(run: Run, symbol: str) -> list[GateReason]:

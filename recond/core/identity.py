@@ -1,7 +1,7 @@
-"""Whether the keys of an account open the account that its book was kept for.
+"""Whether the keys open the account that the book was kept for.
 
-Owns the pins: each configured account belongs to the broker's account that it met first.
-May not let two books share one broker account, since each would undo the other.
+Owns what speaks against it, and what an operator can do.
+May not let a book be written by another account's positions.
 """
 
 from __future__ import annotations
@@ -9,29 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recond.core.model import AccountState
+from recond.core.rules import Rules
 from recond.core.run import Problem
 
 
-def mismatch(account: str, environment: str, state: AccountState, pins: Mapping[str, str]) -> Problem | None:
-    """Why the account that was opened is not the configured one's; None when it is.
+def identity_problem(rules: Rules, state: AccountState, pins: Mapping[str, str]) -> Problem | None:
+    """Why nothing may be done with this account; None when it is the one.
 
     `pins` maps each configured account to the broker's account id that it met first.
     """
-    pinned = pins.get(account)
-    twins = [name for name, id_ in pins.items() if id_ == state.id and name != account]
-    if pinned is None and twins:
+    pinned = pins.get(rules.account)
+    twins = [name for name, id_ in pins.items() if id_ == state.id and name != rules.account]
+    if twins:
         return Problem(
-            f"the keys of account {account!r} open the same broker account as those of {twins[0]!r}",
-            hint="configure each broker account once; two books of one account would each undo the other",
+            f"the keys of account {rules.account!r} open the same broker account as those of {twins[0]!r}",
+            "configure each broker account once; two books of one account would each undo the other",
         )
     if pinned != state.id:
+        reset = "a paper account that was reset looks like this: " if rules.environment == "paper" else ""
         return Problem(
-            f"account {account!r} was kept for broker account {pinned}, but its keys open {state.id}",
-            hint="give the keys of the first account; after a paper reset start a new ledger or a new account name",
+            f"account {rules.account!r} was kept for broker account {pinned}, but its keys open {state.id}",
+            f"{reset}`recond accounts repin {rules.account}` closes the old book; else give the keys of the first one",
         )
-    if environment == "live" and (state.number or "").startswith("PA"):
+    if rules.environment == "live" and (state.number or "").startswith("PA"):
         return Problem(
-            f"account {account!r} is configured as live, but its keys open paper account {state.number}",
-            hint='set environment = "paper", or give the live keys',
+            f"account {rules.account!r} is configured as live, but its keys open paper account {state.number}",
+            'set environment = "paper", or give the live keys',
         )
     return None

@@ -72,11 +72,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Each drift is either confirmed or pending; `sightings` are what the next reading is judged against."""
+    """Each of the drifts is either confirmed or pending; `sightings` are what the next reading is judged against."""
 
+    drifts: tuple[Drift, ...]
     confirmed: tuple[Drift, ...]
     pending: tuple[Pending, ...]
     sightings: Mapping[Instrument, Sighting]
+
+    def as_if_it_stays(self) -> Judgement:
+        """What it comes to when nothing moves any more."""
+        return replace(self, confirmed=self.drifts, pending=())
 
 
 @exactly
@@ -118,7 +123,7 @@ def judge(
         else:
             due_s = _due(sighting, fresh, known, moment, timing)
             pending.append(_pending(drift, sighting, due_s, known, moment, timing))
-    return Judgement(tuple(confirmed), tuple(pending), kept)
+    return Judgement(tuple(drifts), tuple(confirmed), tuple(pending), kept)
 
 
 @exactly

@@ -198,6 +198,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedNow:
+    """An accepted difference as it stands after a run; the quantities are None while they are not known."""
+
+    accepted: Accepted
+    broker: Decimal | None = None
+    ledger: Decimal | None = None
+
+    @property
+    def claims_more(self) -> bool:
+        """Whether the ledger claims more than the broker holds: accepted or not, there is nothing there to sell."""
+        if self.broker is None or self.ledger is None:
+            return False
+        return self.ledger != 0 and (self.broker * self.ledger <= 0 or abs(self.ledger) > abs(self.broker))
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """Prices of one agreeing row from the broker; None leaves what the row has."""
 
@@ -257,7 +273,7 @@ class Run:
     ended_conflicts: tuple[Conflict, ...] = ()
     ended_holds: tuple[Hold, ...] = ()
     account_state: AccountState | None = None
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[AcceptedNow, ...] = ()
     late_links: tuple[LateLink, ...] = ()
     missed_events: int = 0
     evidence_gap: bool = False
@@ -306,6 +322,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pass would come to now, and all that it would decide if what is pending stays as it is."""
+
+    run: Run
+    certain: tuple[Outcome, ...] = ()
+
+    @property
+    def now(self) -> frozenset[Instrument]:
+        """The instruments that it would decide about now."""
+        return frozenset(outcome.drift.instrument for outcome in self.run.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that one pass writes, to be written in one transaction or not at all.
 
@@ -314,12 +343,14 @@ class Record:
     `settled` is True when every instrument was judged. `equity` is the broker's at an agreement, else None.
     `late` are failed runs that could not be recorded when they happened. `read_at` is the broker's time of the
     reading; when `quiet`, nothing was left unjudged or open then, so that what neither side had was flat.
+    `repins` is the reading's, None without one: a record from before the account was pinned anew is refused whole.
     `activities` and `executions` are evidence that the ledger may lack. `ended_decisions` are operators' decisions
     that came to nothing, `ended_accepted` acceptances that have no meaning any more.
     """
 
     run: Run
     seq: int = 0
+    repins: int | None = None
     again_s: float = 0.0
     refreshes: tuple[Refresh, ...] = ()
     baselines: tuple[Baseline, ...] = ()

@@ -33,6 +33,7 @@ from recond.daemon.parts import (
     open_web,
     utc_now,
 )
+from recond.daemon.retention import forget_old
 from recond.listener import watch_ledger
 from recond.log import configure
 from recond.metrics import Metrics
@@ -106,6 +107,7 @@ async def serve(config: Config, log: FilteringBoundLogger) -> NoReturn:
         works: dict[str, Work] = {
             "ledger watcher": partial(watch_ledger, ledger, shared.triggers),
             "event loop's lag": partial(_measure_lag, shared.metrics),
+            "retention": partial(forget_old, ledger, config.ledger.retention_s, utc_now),
         }
         for account in config.accounts:
             keys = credentials[account.name]

@@ -6,7 +6,7 @@ May not choose a row or a quantity; the core did.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
@@ -46,13 +46,20 @@ class _Step:
         )
 
 
-async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
-    """Write the run's corrections and change the rows: first what closes, so that what opens finds its place free.
+async def correct(
+    connection: aiosqlite.Connection,
+    run: Run,
+    corrections: Sequence[tuple[Correction, BrokerPosition | None]],
+    at: str,
+    close_reason: str = EXTERNAL_CLOSE,
+) -> None:
+    """Write the corrections, each with what the broker shows of it, and change the rows.
 
-    Raises `LedgerUnavailable` when a row is not as the run has it; the transaction must then be rolled back.
+    What closes comes first, so that what opens finds its place free. Raises `LedgerUnavailable` when a row is not as
+    the run has it; the transaction must then be rolled back.
     """
     ids = await last_id(connection, "corrections"), await last_id(connection, "positions")
-    steps = await off_loop(len(run.outcomes), _steps, run, *ids)
+    steps = await off_loop(len(corrections), _steps, corrections, *ids)
     if not steps:
         return
     journal = await last_id(connection, "changes")
@@ -82,8 +89,8 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
             for step in steps
         ),
     )
-    await _give_up_lost(connection, run, at)
-    await _close(connection, [step for step in steps if step.correction.action is Action.CLOSE], at)
+    await give_up_lost(connection, run.account, (step.correction.instrument.symbol for step in steps), at)
+    await _close(connection, [step for step in steps if step.correction.action is Action.CLOSE], at, close_reason)
     await _set(connection, [step for step in steps if step.correction.action is Action.SET], at)
     await _open(connection, run.account, [step for step in steps if step.correction.action is Action.OPEN], at)
     counted = "SELECT count(DISTINCT correction_id) FROM changes WHERE seq > ?"
@@ -95,32 +102,33 @@ async def correct(connection: aiosqlite.Connection, run: Run, at: str) -> None:
         )
 
 
-def _steps(run: Run, correction_id: int, position_id: int) -> list[_Step]:
-    """The run's corrections, numbered from after these ids, and so are the rows that they open."""
+def _steps(
+    corrections: Sequence[tuple[Correction, BrokerPosition | None]], correction_id: int, position_id: int
+) -> list[_Step]:
+    """The corrections, numbered from after these ids, and so are the rows that they open."""
     steps: list[_Step] = []
-    for outcome in run.outcomes:
-        for correction in outcome.corrections:
-            correction_id += 1
-            if correction.row is None:
-                position_id += 1
-                row_id, version = position_id, 1
-            else:
-                row_id, version = correction.row.id, correction.row.version + 1
-            steps.append(_Step(correction_id, row_id, version, correction, outcome.drift.position))
+    for correction, position in corrections:
+        correction_id += 1
+        if correction.row is None:
+            position_id += 1
+            row_id, version = position_id, 1
+        else:
+            row_id, version = correction.row.id, correction.row.version + 1
+        steps.append(_Step(correction_id, row_id, version, correction, position))
     return steps
 
 
-async def _give_up_lost(connection: aiosqlite.Connection, run: Run, at: str) -> None:
-    """Close in the journal what it has open of the corrected symbols though the rows are gone: it opens them anew.
+async def give_up_lost(connection: aiosqlite.Connection, account: str, symbols: Iterable[str], at: str) -> None:
+    """Close in the journal what it has open of these symbols though the rows are gone.
 
     Only what is being written may leave `open_rows`; see its triggers.
     """
-    for symbol in dict.fromkeys(c.instrument.symbol for c in run.corrections):
+    for symbol in dict.fromkeys(symbols):
         lost = await fetch(
             connection,
             "SELECT position_id, strategy_id, quantity, version FROM open_rows AS o WHERE account = ? AND symbol = ?"
             " AND NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.id = o.position_id AND p.status = 'open')",
-            (run.account, symbol),
+            (account, symbol),
             lambda *row: row,
         )
         for position_id, strategy_id, quantity, version in lost:
@@ -128,7 +136,7 @@ async def _give_up_lost(connection: aiosqlite.Connection, run: Run, at: str) -> 
                 connection,
                 "changes",
                 "position_id, account, symbol, strategy_id, before, after, version, at",
-                [(position_id, run.account, symbol, strategy_id, quantity, "0", version + 1, at)],
+                [(position_id, account, symbol, strategy_id, quantity, "0", version + 1, at)],
             )
             written = "INSERT INTO being_written (position_id, written_symbol, written, moved_at) VALUES (?, ?, '0', ?)"
             await connection.execute(written, (position_id, symbol, at))
@@ -136,13 +144,13 @@ async def _give_up_lost(connection: aiosqlite.Connection, run: Run, at: str) -> 
             await connection.execute("DELETE FROM being_written WHERE position_id = ?", (position_id,))
 
 
-async def _close(connection: aiosqlite.Connection, steps: Sequence[_Step], at: str) -> None:
+async def _close(connection: aiosqlite.Connection, steps: Sequence[_Step], at: str, reason: str) -> None:
     """Close rows that are still at the version they were read at."""
     await write(
         connection,
         "UPDATE positions SET quantity = '0', closed_at = ?, close_reason = ?, last_synced_at = ?"
         " WHERE id = ? AND version = ? AND status = 'open'",
-        ((at, EXTERNAL_CLOSE, at, step.position_id, step.version - 1) for step in steps),
+        ((at, reason, at, step.position_id, step.version - 1) for step in steps),
     )
 
 

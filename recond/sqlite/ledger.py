@@ -17,10 +17,12 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.model import Execution, History, LedgerReading
+from recond.core.model import Decision, Execution, History, LedgerReading
+from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
+from recond.core.wish import Refusal, Wish
 from recond.ports import LedgerUnavailable, Page, Query
-from recond.sqlite import keeping, listing, lock, reading, recording, remembering
+from recond.sqlite import deciding, forgetting, keeping, listing, lock, reading, recording, remembering
 from recond.sqlite.connection import SHORT_WAITS, Connection, connect, fetch, last_id, write
 from recond.sqlite.errors import port_errors
 from recond.sqlite.migrate import migrate
@@ -145,8 +147,12 @@ class SqliteLedger:
         self._next_run_id += 1
         return run_id
 
-    async def pin(self, account: str, broker_account_id: str) -> Mapping[str, str]:
+    async def pin(self, account: str, broker_account_id: str | None) -> Mapping[str, str]:
         """See `Ledger.pin`."""
+
+        async def pins(connection: aiosqlite.Connection) -> Mapping[str, str]:
+            sql = "SELECT name, broker_account_id FROM accounts WHERE broker_account_id IS NOT NULL"
+            return dict(await fetch(connection, sql, (), lambda name, pin: (name, pin)))
 
         async def work(connection: aiosqlite.Connection) -> Mapping[str, str]:
             await connection.execute(
@@ -154,16 +160,21 @@ class SqliteLedger:
                 " AND NOT EXISTS (SELECT 1 FROM accounts WHERE broker_account_id = ?1)",
                 (broker_account_id, account),
             )
-            return dict(
-                await fetch(
-                    connection,
-                    "SELECT name, broker_account_id FROM accounts WHERE broker_account_id IS NOT NULL",
-                    (),
-                    lambda name, pin: (name, pin),
-                )
-            )
+            return await pins(connection)
 
-        return await self._writer.writing(work)
+        return await (self._reader.reading(pins) if broker_account_id is None else self._writer.writing(work))
+
+    async def repin(self, repin: Repin) -> Repinned | Refusal:
+        """See `Ledger.repin`."""
+        self._check_place()
+        run_id, now = self.next_run_id(), self._now()
+        return await self._writer.writing(lambda connection: deciding.repin(connection, repin, run_id, now))
+
+    async def decide(self, wish: Wish) -> Decision | Refusal:
+        """See `Ledger.decide`."""
+        self._check_place()
+        now = self._now()
+        return await self._writer.writing(lambda connection: deciding.decide(connection, wish, now))
 
     async def read(self, account: str, since: int | None) -> LedgerReading:
         """See `Ledger.read`."""
@@ -191,6 +202,14 @@ class SqliteLedger:
         return await self._reader.reading(
             lambda connection: remembering.history(connection, account, since, executed, corrected)
         )
+
+    async def forget(self, before: datetime, at_most: int) -> int:
+        """See `Ledger.forget`. What is old is looked for without the write lock, which bots wait for."""
+        moment = time_text(before)
+        old = await self._reader.reading(lambda connection: forgetting.find(connection, moment, at_most))
+        if not old:
+            return 0
+        return await self._writer.writing(lambda connection: forgetting.delete(connection, old, moment))
 
     async def changed_accounts(self) -> frozenset[str]:
         """See `Ledger.changed_accounts`. `data_version` moves when, and only when, another connection commits.

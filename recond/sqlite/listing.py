@@ -14,19 +14,26 @@ from types import MappingProxyType
 import aiosqlite
 
 from recond.ports import Collection, Page, Query
+from recond.sqlite.auditing import CHANGES, CORRECTIONS, HISTORY, with_evidence
 from recond.sqlite.connection import Value, fetch
 from recond.sqlite.text import parse_money
 
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """How a collection is shown; `states` maps what `status` can be asked for to a condition."""
+    """How a collection is shown; `states` maps what `status` can be asked for to a condition.
+
+    `table` is what its rows are taken from, unless it has the collection's name.
+    """
 
     columns: tuple[str, ...]
     numbers: frozenset[str]
     filters: frozenset[str]
+    flags: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
     order: str = "id DESC"
+    table: str = ""
+    account: str = "account"
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -65,10 +72,13 @@ _SHELVES = MappingProxyType(
         ),
         Collection.CORRECTIONS: _Shelf(
             columns=_words(
-                "id run_id position_id version account symbol asset_class strategy_id action before after cause at"
+                "id run_id position_id version account symbol asset_class strategy_id action before after cause proven"
+                " reverses at later_cause later_explanation"
             ),
             numbers=frozenset(_words("before after")),
+            flags=frozenset({"proven"}),
             filters=frozenset(_words("symbol run_id position_id strategy_id action cause")),
+            table=CORRECTIONS,
         ),
         Collection.HOLDS: _Shelf(
             columns=_words(f"id account symbol asset_class reason {_SIDES} opened_at ended_at ended_by"),
@@ -81,6 +91,37 @@ _SHELVES = MappingProxyType(
             numbers=frozenset(_words(_SIDES)),
             filters=frozenset(_words("symbol run_id kind cause resolution")),
         ),
+        Collection.DECISIONS: _Shelf(
+            columns=_words(
+                f"id account symbol asset_class conflict_id hold_id resolution {_SIDES} names_row strategy_id by note"
+                " at ended_at outcome"
+            ),
+            numbers=frozenset(_words(_SIDES)),
+            flags=frozenset({"names_row"}),
+            filters=frozenset(_words("symbol asset_class conflict_id hold_id resolution by")),
+            states={"open": "ended_at IS NULL", "ended": "ended_at IS NOT NULL"},
+        ),
+        Collection.ACCEPTED: _Shelf(
+            columns=_words("account symbol asset_class difference at by note"),
+            numbers=frozenset({"difference"}),
+            filters=frozenset(_words("symbol asset_class by")),
+            order="account, symbol",
+        ),
+        Collection.ACCOUNTS: _Shelf(
+            columns=_words("name user_id environment broker_account_id adopted_at equity equity_at settled_at repins"),
+            numbers=frozenset({"equity"}),
+            filters=frozenset(_words("user_id environment")),
+            order="name",
+            account="name",
+        ),
+        Collection.HISTORY: _Shelf(
+            columns=HISTORY,
+            numbers=frozenset(_words("before after")),
+            flags=frozenset({"proven"}),
+            filters=frozenset(_words("symbol strategy_id position_id")),
+            order="seq DESC",
+            table=CHANGES,
+        ),
     }
 )
 
@@ -89,7 +130,7 @@ async def list_page(connection: aiosqlite.Connection, query: Query) -> Page:
     """The page, within the transaction that is open. Raises `ValueError` for a filter that there is not."""
     shelf = _SHELVES[query.collection]
     where, values = _conditions(shelf, query)
-    table = f"FROM {query.collection} {where}"
+    table = f"FROM {shelf.table or query.collection} {where}"
     [total] = await fetch(connection, f"SELECT count(*) {table}", values, int)
 
     def row(*columns: Value) -> Mapping[str, object]:
@@ -101,12 +142,16 @@ async def list_page(connection: aiosqlite.Connection, query: Query) -> Page:
         (*values, query.limit, query.offset),
         row,
     )
+    if query.collection is Collection.HISTORY:
+        rows = await with_evidence(connection, rows)
     return Page(rows=tuple(rows), total=total)
 
 
 def _conditions(shelf: _Shelf, query: Query) -> tuple[str, list[Value]]:
     """The WHERE clause and its parameters."""
-    wanted: dict[str, Value] = {"account": query.account, "id": query.id}
+    wanted: dict[str, Value] = {shelf.account: query.account, "id": query.id}
+    if query.id is not None and "id" not in shelf.columns:
+        raise ValueError(f"{query.collection}: its rows have no id")
     conditions = [f"{name} = ?" for name, value in wanted.items() if value is not None]
     values: list[Value] = [value for value in wanted.values() if value is not None]
     for name, value in query.filters.items():
@@ -125,4 +170,6 @@ def _conditions(shelf: _Shelf, query: Query) -> tuple[str, list[Value]]:
 
 def _shown(shelf: _Shelf, name: str, value: Value) -> Decimal | Value:
     """The value as the port gives it."""
+    if name in shelf.flags:
+        return None if value is None else bool(value)
     return parse_money(str(value)) if name in shelf.numbers and value is not None else value

@@ -48,11 +48,11 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
     open_matters = await _open_matters(connection, account)
     facts = await fetch(
         connection,
-        "SELECT adopted_at, equity, settled_at, settled_seq FROM accounts WHERE name = ?",
+        "SELECT adopted_at, equity, settled_at, settled_seq, repins FROM accounts WHERE name = ?",
         (account,),
         lambda *row: row,
     )
-    adopted_at, equity, settled_at, settled_seq = facts[0] if facts else (None, None, None, 0)
+    adopted_at, equity, settled_at, settled_seq, repins = facts[0] if facts else (None, None, None, 0, 0)
     return LedgerReading(
         rows=tuple(row for row in rows if isinstance(row, LedgerRow)),
         seq=seq,
@@ -69,6 +69,7 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         accepted={each.instrument: each for each in open_matters.accepted},
         decisions=tuple(open_matters.decisions),
         unproven_since=await _unproven_since(connection, account),
+        repins=repins,
     )
 
 
@@ -156,6 +157,11 @@ async def changed_symbols(connection: aiosqlite.Connection, account: str, since:
     """The symbols of the account with a change after journal position `since`, by anybody."""
     sql = "SELECT DISTINCT symbol FROM changes WHERE seq > ? AND account = ?"
     return frozenset(await fetch(connection, sql, (since, account), str))
+
+
+async def repins_of(connection: aiosqlite.Connection, account: str) -> int:
+    """How often the account was pinned anew."""
+    return sum(await fetch(connection, "SELECT repins FROM accounts WHERE name = ?", (account,), int))
 
 
 def _row(

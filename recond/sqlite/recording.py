@@ -15,10 +15,11 @@ from recond.core.conclude import numbered, withhold
 from recond.core.model import Conflict, Hold
 from recond.core.run import Record, Run
 from recond.offloop import off_loop
+from recond.ports import LedgerUnavailable
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
 from recond.sqlite.correcting import correct
 from recond.sqlite.linking import keep_evidence, link
-from recond.sqlite.reading import changed_symbols
+from recond.sqlite.reading import changed_symbols, repins_of
 from recond.sqlite.text import decimal_text, money_text, time_or_null, time_text
 
 _CONFLICT_STATE = (
@@ -34,18 +35,24 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     """
     if await fetch(connection, "SELECT id FROM runs WHERE id = ?", (record.run.id,), int):
         return record.run
+    if record.repins not in (None, await repins_of(connection, record.run.account)):
+        raise LedgerUnavailable(
+            f"account {record.run.account!r} was pinned anew during this pass",
+            hint="nothing was written; the next pass reads again",
+        )
     if record.run.outcomes or record.baselines or record.ended_decisions:
         changed = await changed_symbols(connection, record.run.account, record.seq)
         if changed:
             record = await off_loop(len(record.run.outcomes), withhold, record, changed)
     run = record.run
-    await _write_runs(connection, (*record.late, run))
+    await write_runs(connection, (*record.late, run))
     await _write_drifts(connection, run)
     conflicts, holds = await _write_conflicts(connection, run), await _write_holds(connection, run)
     if conflicts or holds:
         run = await off_loop(len(run.outcomes), _numbered, run, conflicts, holds)
     await keep_evidence(connection, record)
-    await correct(connection, run, at)
+    changes = [(correction, o.drift.position) for o in run.outcomes for correction in o.corrections]
+    await correct(connection, run, changes, at)
     await link(connection, run, at)
     await _write_decisions(connection, record, at)
     await _write_accepted(connection, record)
@@ -59,7 +66,7 @@ def _numbered(run: Run, conflicts: Sequence[tuple[int, Conflict]], holds: Sequen
     return numbered(run, conflict_ids, {hold.instrument: hold_id for hold_id, hold in holds})
 
 
-async def _write_runs(connection: aiosqlite.Connection, runs: Sequence[Run]) -> None:
+async def write_runs(connection: aiosqlite.Connection, runs: Sequence[Run]) -> None:
     """Insert the runs that are not there yet."""
     await insert(
         connection,

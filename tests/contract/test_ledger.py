@@ -12,8 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from recond.core.model import Baseline, Cause, Conflict, Hold, LedgerReading, LedgerRow, Resolution
-from recond.core.run import Problem, Record, Refresh, RunStatus
+from recond.core.evidence import key
+from recond.core.model import (
+    Accepted,
+    Activity,
+    Baseline,
+    Cause,
+    Conflict,
+    Decision,
+    Execution,
+    Hold,
+    LedgerReading,
+    LedgerRow,
+    Resolution,
+)
+from recond.core.repin import Repin, Repinned
+from recond.core.run import LateLink, Part, Problem, Record, Refresh, RunStatus
+from recond.core.wish import Matter, Refusal, Why, Wish
 from recond.ports import Collection, Ledger, LedgerUnavailable, Query
 from tests.sqlite.passes import (
     NOW,
@@ -343,4 +358,176 @@ async def test_an_unknown_filter_is_refused(desk: Desk, collection: Collection) 
     """With what there is instead; a name from outside never reaches a statement."""
     with pytest.raises(ValueError, match="there are"):
         await desk.ledger.list(Query(collection, filters={"id; DROP TABLE runs": 1}))
-    assert (await desk.ledger.list(Query(collection))).total == 0
+    assert (await desk.ledger.list(Query(collection))).total == (2 if collection is Collection.ACCOUNTS else 0)
+
+
+async def opened_conflict(desk: Desk, symbol: str = "AAPL") -> int:
+    """The id of a conflict that a pass has opened: broker 5.5, ledger 0."""
+    outcome = replace(an_outcome(symbol, "5.5"), conflict=a_conflict(symbol), resolution=Resolution.MANUAL)
+    reading = await desk.ledger.read("main", None)
+    run = await desk.ledger.record(a_record(desk.ledger.next_run_id(), reading, outcome))
+    [conflict] = run.conflicts
+    assert conflict.id is not None
+    return conflict.id
+
+
+async def test_a_decision_is_read_until_something_comes_of_it(desk: Desk) -> None:
+    """It is what the wish says with the quantities of the conflict; once a pass has acted on it, it is over."""
+    number = await opened_conflict(desk)
+    wish = Wish(Matter.CONFLICT, number, Resolution.USE_BROKER, "ann", names_row=True, strategy_id=None, note="seen")
+    decided = await desk.ledger.decide(wish)
+    assert isinstance(decided, Decision)
+    assert (decided.broker_quantity, decided.ledger_quantity, decided.conflict_id) == (Decimal("5.5"), 0, number)
+    reading = await desk.ledger.read("main", None)
+    assert reading.decisions == (decided,)
+    assert (await desk.ledger.read("other", None)).decisions == ()
+    [row] = (await desk.ledger.list(Query(Collection.DECISIONS, filters={"status": "open"}))).rows
+    assert (row["account"], row["by"], row["names_row"], row["note"]) == ("main", "ann", True, "seen")
+    done = replace(decided, outcome="done")
+    outcome = replace(an_outcome("AAPL", "5.5", opening("AAPL", "5.5")), decision=done)
+    await desk.ledger.record(a_record(desk.ledger.next_run_id(), reading, outcome))
+    assert (await desk.ledger.read("main", None)).decisions == ()
+    [row] = (await desk.ledger.list(Query(Collection.DECISIONS, id=decided.id))).rows
+    assert (row["outcome"], row["ended_at"] is not None) == ("done", True)
+
+
+async def test_of_two_operators_one_wins(desk: Desk) -> None:
+    """The second is told whose decision it is, also about a hold on the instrument; another instrument is free."""
+    first, second = await opened_conflict(desk), await opened_conflict(desk, "MSFT")
+    reading = await desk.ledger.read("main", None)
+    hold = Hold(None, instrument("AAPL"), "not proven", Decimal(0), Decimal(5), NOW)
+    record = a_record(desk.ledger.next_run_id(), reading, replace(an_outcome("AAPL", "0"), hold=hold))
+    [held] = (await desk.ledger.record(record)).open_holds
+    assert held.id is not None
+    wish = Wish(Matter.CONFLICT, first, Resolution.USE_DB, "ann")
+    assert isinstance(await desk.ledger.decide(wish), Decision)
+    for again in (replace(wish, by="bob"), Wish(Matter.HOLD, held.id, Resolution.USE_BROKER, "bob")):
+        refused = await desk.ledger.decide(again)
+        assert isinstance(refused, Refusal)
+        assert (refused.why, "ann has decided use_db" in refused.text) == (Why.DECIDED, True)
+    assert isinstance(await desk.ledger.decide(replace(wish, id=second, by="bob")), Decision)
+
+
+async def test_a_decision_that_cannot_stand_leaves_nothing(desk: Desk) -> None:
+    """About another quantity, an ended matter or none at all: refused, and nothing is open afterwards."""
+    number = await opened_conflict(desk)
+    wish = Wish(Matter.CONFLICT, number, Resolution.USE_BROKER, "ann", broker_quantity=Decimal(5))
+    whys = [await desk.ledger.decide(each) for each in (wish, replace(wish, id=99), replace(wish, matter=Matter.HOLD))]
+    reading = await desk.ledger.read("main", None)
+    [conflict] = reading.conflicts
+    ended = replace(conflict, resolved_at=NOW, resolved_by="agreement")
+    await desk.ledger.record(Record(replace(a_run(desk.ledger.next_run_id()), ended_conflicts=(ended,))))
+    whys.append(await desk.ledger.decide(replace(wish, broker_quantity=None)))
+    assert [each.why for each in whys if isinstance(each, Refusal)] == [
+        Why.MOVED,
+        Why.UNKNOWN,
+        Why.UNKNOWN,
+        Why.ENDED,
+    ]
+    assert (await desk.ledger.list(Query(Collection.DECISIONS))).total == 0
+
+
+async def test_a_repin_closes_the_book_and_forgets_the_account(desk: Desk) -> None:
+    """Every row is closed by a correction of one run, open matters end, what was known is gone; a pass in flight fails.
+
+    What it read before the repin is not written, not even about an instrument that the ledger never had.
+    """
+    for symbol in ("AAPL", "MSFT"):
+        desk.book(symbol, "5")
+    desk.give("MSFT", "mean")
+    await desk.ledger.pin("main", "b-1")
+    await desk.ledger.pin("other", "b-2")
+    number = await opened_conflict(desk, "TSLA")
+    await desk.ledger.decide(Wish(Matter.CONFLICT, number, Resolution.USE_BROKER, "bob"))
+    before = await desk.ledger.read("main", None)
+    baseline = Baseline(instrument("AAPL"), Decimal(5), Decimal(5), None, NOW)
+    accepted = Accepted(instrument("NVDA"), Decimal(1), NOW, "bob")
+    outcome = replace(an_outcome("NVDA", "1"), accepted=accepted, resolution=Resolution.USE_DB)
+    known = replace(a_record(desk.ledger.next_run_id(), before, outcome), settled=True, equity=Decimal(9))
+    await desk.ledger.record(replace(known, quiet=True, read_at=NOW, baselines=(baseline,)))
+    in_flight = a_record(desk.ledger.next_run_id(), before, an_outcome("AMZN", "2", opening("AMZN", "2")))
+
+    assert isinstance(await desk.ledger.repin(Repin("main", "ann", broker_account_id="b-2")), Refusal)
+    done = await desk.ledger.repin(Repin("main", "ann", note="paper reset"))
+    assert isinstance(done, Repinned)
+    assert (done.was, done.now, done.closed, done.conflicts, done.holds) == ("b-1", None, 2, 1, 0)
+    after = await desk.ledger.read("main", None)
+    assert after == LedgerReading(rows=(), seq=after.seq, repins=1)
+    made = (await desk.ledger.list(Query(Collection.CORRECTIONS, filters={"run_id": done.run_id}))).rows
+    assert {(r["symbol"], r["strategy_id"], r["before"], r["after"], r["action"]) for r in made} == {
+        ("AAPL", None, Decimal(5), Decimal(0), "close"),
+        ("MSFT", "mean", Decimal(5), Decimal(0), "close"),
+    }
+    closed = (await desk.ledger.list(Query(Collection.POSITIONS, filters={"status": "closed"}))).rows
+    assert {row["close_reason"] for row in closed} == {"reconciliation_repin"}
+    [conflict] = (await desk.ledger.list(Query(Collection.CONFLICTS))).rows
+    assert conflict["resolved_by"] == "repin by ann"
+    [run] = (await desk.ledger.list(Query(Collection.RUNS, id=done.run_id))).rows
+    assert (run["trigger"], "by ann; the old book was closed: paper reset" in str(run["hint"])) == ("operator", True)
+    with pytest.raises(LedgerUnavailable, match="pinned anew"):
+        await desk.ledger.record(replace(in_flight, repins=before.repins))
+    assert (await desk.ledger.read("main", None)) == after
+    assert await desk.ledger.pin("main", None) == {"other": "b-2"}
+    assert await desk.ledger.pin("main", "b-3") == {"main": "b-3", "other": "b-2"}
+
+
+async def test_the_history_leads_from_a_quantity_to_what_made_it(desk: Desk) -> None:
+    """Newest first: recond's change with its run, cause, explanations and evidence, and before it the platform's."""
+    desk.book("AAPL", "5")
+    desk.book("MSFT", "1")
+    reading = await desk.ledger.read("main", None)
+    fill = Execution("AAPL", NOW, Decimal(2), "order", Decimal(2), price=Decimal("9.5"), client_order_id="x-1")
+    fee = Activity("a-1", "CFEE", None, "AAPL", Decimal(1), None, NOW)
+    part = Part(Cause.EXTERNAL_TRADE, Decimal(2), executions=(key(fill),))
+    change = an_outcome("AAPL", "8", setting(await desk.row("AAPL"), "8"), cause=Cause.EXTERNAL_TRADE)
+    change = replace(change, explanation=replace(change.explanation, parts=(part,)))
+    change = replace(change, corrections=(replace(change.corrections[0], proven=False, cause=Cause.EXTERNAL_TRADE),))
+    await desk.ledger.record(replace(a_record(1, reading, change), executions=(fill,)))
+    [made] = (await desk.ledger.list(Query(Collection.CORRECTIONS))).rows
+    assert made["later_cause"] is None
+    link = LateLink(int(str(made["id"])), Cause.CRYPTO_FEE, "explained later", activities=("a-1",))
+    await desk.ledger.record(Record(replace(a_run(2), late_links=(link,)), activities=(fee,)))
+
+    page = await desk.ledger.list(Query(Collection.HISTORY, account="main", filters={"symbol": "AAPL"}))
+    newest, oldest = page.rows
+    told = [newest[name] for name in ("who", "before", "after", "cause", "proven", "run_id", "trigger", "explanation")]
+    assert told == ["recond", 5, 8, "external_trade", False, 1, "timer+http", "a sentence"]
+    assert (newest["later_cause"], newest["later_explanation"]) == ("crypto_fee", "explained later")
+    [execution], [activity] = newest["executions"], newest["activities"]  # type: ignore[misc]
+    assert [execution[name] for name in ("order_id", "price", "client_order_id")] == ["order", Decimal("9.5"), "x-1"]
+    assert (activity["id"], activity["type"]) == ("a-1", "CFEE")
+    assert [oldest[name] for name in ("who", "before", "after", "cause", "executions")] == ["platform", 0, 5, None, []]
+    assert (await desk.ledger.list(Query(Collection.HISTORY, account="other"))).total == 0
+    [made] = (await desk.ledger.list(Query(Collection.CORRECTIONS))).rows
+    assert (made["later_cause"], made["proven"]) == ("crypto_fee", False)
+
+
+async def test_only_what_is_old_and_idle_is_forgotten(desk: Desk) -> None:
+    """Runs, drifts and evidence go, bit by bit; what corrected the ledger, what it rests on and what is open stay."""
+    old, new = NOW - timedelta(days=91), NOW - timedelta(days=89)
+    used, unused = (Execution("AAPL", old, Decimal(2), order, Decimal(2)) for order in ("used", "unused"))
+    recent = Execution("AAPL", new, Decimal(2), "recent", Decimal(2))
+    why, noise = (Activity(name, "CFEE", None, "AAPL", Decimal(1), None, old) for name in ("why", "noise"))
+    reading = await desk.ledger.read("main", None)
+    part = Part(Cause.FILL, Decimal(2), executions=(key(used),), activities=("why",))
+    made = an_outcome("AAPL", "2", opening("AAPL", "2"))
+    made = replace(made, explanation=replace(made.explanation, parts=(part,)))
+    ended = replace(a_conflict("MSFT"), resolved_at=old, resolved_by="policy")
+    seen = [
+        replace(an_outcome("MSFT", "5"), conflict=ended),
+        replace(an_outcome("TSLA", "5"), conflict=replace(a_conflict("TSLA"), opened_at=old)),
+    ]
+    for number, at, outcomes in ((1, old, [made]), (2, old, seen), (3, old, []), (4, new, [])):
+        run = replace(a_run(number, *outcomes), started_at=at, finished_at=at)
+        executions, activities = ((used, unused, recent), (why, noise)) if number == 1 else ((), ())
+        await desk.ledger.record(Record(run, seq=reading.seq, executions=executions, activities=activities))
+    counts = [await desk.ledger.forget(NOW - timedelta(days=90), 2) for _ in range(5)]
+    # Two drifts and two runs, an execution, an activity and a conflict.
+    assert counts == [2, 2, 2, 1, 0]
+    assert [r["id"] for r in (await desk.ledger.list(Query(Collection.RUNS))).rows] == [4, 1]
+    assert [r["symbol"] for r in (await desk.ledger.list(Query(Collection.DRIFTS))).rows] == ["AAPL"]
+    assert [r["symbol"] for r in (await desk.ledger.list(Query(Collection.CONFLICTS))).rows] == ["TSLA"]
+    assert {e.order_id for e in await desk.ledger.executions("main", old)} == {"used", "recent"}
+    [entry] = (await desk.ledger.list(Query(Collection.HISTORY))).rows
+    assert [each["id"] for each in entry["activities"]] == ["why"]  # type: ignore[attr-defined]
+    assert (entry["cause"], entry["explanation"]) == ("unexplained", "a sentence")

@@ -14,10 +14,12 @@ from recond.core.conclude import conclude, failed, numbered, tally, withhold
 from recond.core.decide import Matters, Policy, decide
 from recond.core.diff import Comparison, diff
 from recond.core.model import (
+    Accepted,
     AccountState,
     Baseline,
     Cause,
     Conflict,
+    Decision,
     Drift,
     Hold,
     Holdings,
@@ -277,6 +279,33 @@ def test_what_neither_side_has_any_more_agrees_at_zero() -> None:
     assert not concluded(Holdings(()), (), baselines=known, bad_rows=(Unreadable(None, "?"),)).baselines
     ignored = concluded(Holdings(()), (), baselines=known, ignore=frozenset(CLASSES))
     assert ignored.baselines == ()
+
+
+def test_accepted_differences_of_a_run_have_their_quantities() -> None:
+    """Those that stand, drift, or were accepted just now have them; what cannot be seen has none, and stays."""
+    held = Holdings((position("AAPL", 3), position("MSFT", 9), position("BRK.B", 7)))
+    rows = (row("AAPL", 5), row("MSFT", 4), row("BRK.B", 2))
+    before = {
+        symbol: Accepted(Instrument(CLASSES[symbol], symbol), Decimal(difference), THEN, "ann")
+        for symbol, difference in (("AAPL", -2), ("MSFT", 1), ("BTCUSD", 1), ("PTON240126C00000500", 1))
+    }
+    accepted = {each.instrument: each for each in before.values()}
+    reading = LedgerReading(rows, seq=9, accepted=accepted)
+    comparison = diff(held, rows, (Unreadable("BTCUSD", "odd"),), TOLERANCE, frozenset(), accepted)
+    [msft, brk] = comparison.drifts
+    decision = Decision(1, brk.instrument, Resolution.USE_DB, brk.broker, brk.ledger, "bob", NOW, conflict_id=5)
+    outcome = decide(brk, WHY, MANUAL, Matters(conflict=conflict("BRK.B"), decision=decision), NOW)
+    record = conclude(HEADER, held, reading, comparison, [outcome], [pending_of(msft)], 1.0, frozenset(), read_at=NOW)
+    told = {a.accepted.instrument.symbol: (a.broker, a.ledger, a.accepted.by) for a in record.run.accepted}
+    assert told == {
+        "AAPL": (3, 5, "ann"),
+        "MSFT": (9, 4, "ann"),
+        "BTCUSD": (None, None, "ann"),
+        "BRK.B": (7, 2, "bob"),
+    }
+    assert [a.instrument.symbol for a in record.ended_accepted] == ["PTON240126C00000500"]
+    kept = withhold(record, frozenset({"BRK.B", "PTON240126C00000500"})).run
+    assert {a.accepted.instrument.symbol for a in kept.accepted} == {"AAPL", "MSFT", "BTCUSD", "PTON240126C00000500"}
 
 
 def refreshes_of(held: Holdings, *rows: LedgerRow) -> tuple[Refresh, ...]:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.gate import Gate, GateState, account_gate, symbol_gate
-from recond.core.model import AccountState, Cause, Conflict, Hold, Instrument, Kind, Resolution, Unreadable
-from recond.core.run import Pending, Problem, Reason, Run, RunStatus
+from recond.core.model import Accepted, AccountState, Cause, Conflict, Hold, Instrument, Kind, Resolution, Unreadable
+from recond.core.run import AcceptedNow, Pending, Problem, Reason, Run, RunStatus
 from tests.core.strategies import NOW
 
 GOOD = AccountState("id", "ACTIVE", trading_blocked=False, account_blocked=False)
@@ -152,3 +152,27 @@ def test_clear_means_that_no_reason_is_left(
     assert (aapl.state is GateState.CLEAR) == (good and not (conflicts or holds or pending or unknown))
     assert (whole.state is GateState.CLEAR) == (good and not (conflicts or holds or IN_MOTION in pending))
     assert all((gate.reasons == ()) == (gate.state is GateState.CLEAR) for gate in (whole, aapl))
+
+
+@pytest.mark.parametrize(
+    ("broker", "ledger", "expected"),
+    [
+        (Decimal(8), Decimal(10), ["clear", "blocked", "clear"]),
+        (Decimal(-8), Decimal(-10), ["clear", "blocked", "clear"]),
+        (Decimal(0), Decimal(10), ["clear", "blocked", "clear"]),
+        (Decimal(-8), Decimal(10), ["clear", "blocked", "clear"]),
+        (Decimal(10), Decimal(8), ["clear", "clear", "clear"]),
+        (Decimal(10), Decimal(0), ["clear", "clear", "clear"]),
+        (None, None, ["clear", "clear", "clear"]),
+    ],
+)
+def test_accepted_difference_that_claims_too_much_blocks_its_symbol(
+    broker: Decimal | None, ledger: Decimal | None, expected: list[str]
+) -> None:
+    """The ledger may fall short of the broker as accepted, but what the broker does not hold cannot be sold."""
+    accepted = AcceptedNow(Accepted(AAPL, ONE, NOW, "ann"), broker, ledger)
+    run = replace(CLEAN, accepted=(accepted,))
+    assert states(run) == expected
+    if expected[1] == "blocked":
+        [reason] = gates(run)[1].reasons
+        assert (reason.code, reason.symbol, "ann" in reason.text) == ("accepted_difference", "AAPL", True)

@@ -1,33 +1,43 @@
-"""Whether keys open the account that a book was kept for."""
+"""The keys must open the account that the book was kept for."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from recond.core.identity import mismatch
+from recond.core.identity import identity_problem
 from recond.core.model import AccountState
+from tests.fakes import rules
 
-LIVE, PAPER = AccountState("id-1", "ACTIVE", number="123"), AccountState("id-1", "ACTIVE", number="PA123")
+STATE = AccountState("b-1", "ACTIVE", number="PA1")
 
 
-@pytest.mark.parametrize(
-    ("environment", "state", "pins", "expected"),
-    [
-        ("live", LIVE, {"a": "id-1"}, None),
-        ("live", AccountState("id-1", "ACTIVE"), {"a": "id-1", "b": "id-2"}, None),
-        ("paper", PAPER, {"a": "id-1"}, None),
-        ("paper", LIVE, {"a": "id-1"}, None),
-        ("live", PAPER, {"a": "id-1"}, "is configured as live"),
-        ("paper", PAPER, {"a": "id-2"}, "was kept for broker account id-2"),
-        ("paper", PAPER, {"a": "id-2", "b": "id-1"}, "was kept for broker account id-2"),
-        ("paper", PAPER, {"b": "id-1"}, "the same broker account as those of 'b'"),
-        ("paper", PAPER, {}, "was kept for broker account None"),
-    ],
-)
-def test_only_the_account_met_first_will_do(
-    environment: str, state: AccountState, pins: dict[str, str], expected: str | None
-) -> None:
-    """Another account, one that another book has, and paper instead of live are refused, each with its reason."""
-    problem = mismatch("a", environment, state, pins)
-    assert (problem is None) == (expected is None)
-    assert problem is None or (expected or "") in problem.message
+def test_the_account_that_was_met_first_is_the_one() -> None:
+    """Whatever others are pinned to."""
+    assert identity_problem(rules(), STATE, {"default": "b-1", "other": "b-2"}) is None
+
+
+@pytest.mark.parametrize("environment", ["paper", "live"])
+def test_another_account_is_refused_with_the_way_out(environment: str) -> None:
+    """The hint names the command; that a reset looks like this is said of paper accounts only."""
+    problem = identity_problem(rules(environment=environment), replace(STATE, number="1"), {"default": "b-0"})
+    assert problem is not None
+    assert ("b-0" in problem.message, "b-1" in problem.message) == (True, True)
+    assert "`recond accounts repin default`" in problem.hint
+    assert ("reset" in problem.hint) == (environment == "paper")
+
+
+@pytest.mark.parametrize("pins", [{"other": "b-1"}, {"other": "b-1", "default": "b-2"}])
+def test_two_books_of_one_account_are_refused(pins: dict[str, str]) -> None:
+    """Also when this one was kept for something else before: pinning it anew would not help."""
+    problem = identity_problem(rules(), STATE, pins)
+    assert problem is not None
+    assert ("same broker account" in problem.message, "repin" in problem.hint) == (True, False)
+
+
+def test_a_paper_account_is_not_live() -> None:
+    """Keys of a paper account in a live configuration are refused."""
+    problem = identity_problem(rules(environment="live"), STATE, {"default": "b-1"})
+    assert problem is not None
+    assert "paper account PA1" in problem.message

@@ -204,7 +204,7 @@ def test_journal_of_another_symbol_is_no_movement() -> None:
 def test_agreement_in_between_is_forgotten() -> None:
     """A drift that went away and came back is a new one."""
     gone = judge([], look(at(0)).sightings, at(8), set(), {}, TIMING)
-    assert gone == Judgement((), (), {})
+    assert gone == Judgement((), (), (), {})
     again = look(at(16), gone)
     assert not again.confirmed
     assert again.pending[0].since_s == 16

@@ -110,7 +110,7 @@ def test_with_hindsight_from_the_verdict_it_cries_wolf(monkeypatch: pytest.Monke
                 confirmed.append(drift)
         told = {drift.instrument for drift in confirmed}
         pending = tuple(p for p in sound.pending if p.instrument not in told)
-        return Judgement(tuple(confirmed), pending, sound.sightings)
+        return Judgement(sound.drifts, tuple(confirmed), pending, sound.sightings)
 
     monkeypatch.setattr(recond.reconcile, "judge", obvious)
     assert caught(Setting(minutes=30), ("off", "lossy"))

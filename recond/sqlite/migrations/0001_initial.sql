@@ -17,7 +17,8 @@ CREATE TABLE accounts (
     equity TEXT,                     -- at the last agreement
     equity_at TEXT,
     settled_at TEXT,                 -- broker's time of the last reading after which nothing was left open
-    settled_seq INTEGER NOT NULL DEFAULT 0
+    settled_seq INTEGER NOT NULL DEFAULT 0,
+    repins INTEGER NOT NULL DEFAULT 0   -- how often it was pinned anew
 ) STRICT;
 
 CREATE TRIGGER accounts_inserted BEFORE INSERT ON accounts
@@ -122,6 +123,7 @@ CREATE TABLE explanations (
 ) STRICT;
 
 CREATE UNIQUE INDEX explanations_of_correction ON explanations (correction_id);
+CREATE INDEX explanations_of_run ON explanations (run_id);
 
 CREATE TRIGGER changes_replaced BEFORE INSERT ON changes WHEN EXISTS (SELECT 1 FROM changes WHERE seq = NEW.seq)
 BEGIN
@@ -407,6 +409,7 @@ CREATE TABLE runs (
 ) STRICT;
 
 CREATE INDEX runs_of_account ON runs (account);
+CREATE INDEX runs_by_time ON runs (finished_at);
 
 CREATE TABLE drifts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -517,6 +520,8 @@ CREATE TABLE decisions (
     outcome TEXT
 ) STRICT;
 
+CREATE INDEX decisions_of_conflict ON decisions (conflict_id);
+CREATE INDEX decisions_of_hold ON decisions (hold_id);
 CREATE UNIQUE INDEX decisions_open ON decisions (account, asset_class, symbol) WHERE ended_at IS NULL;
 
 CREATE TABLE activities (
@@ -537,6 +542,9 @@ CREATE TABLE activities (
     explains INTEGER,                -- the correction that this activity explains
     PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX activities_by_time ON activities (account, at);
+CREATE INDEX activities_explaining ON activities (explains) WHERE explains IS NOT NULL;
 
 -- Fills known from the stream or the activities, each once. `covered_by` is the correction whose quantity has it.
 CREATE TABLE executions (
@@ -559,3 +567,4 @@ CREATE TABLE executions (
 CREATE UNIQUE INDEX executions_once ON executions (account, order_id, symbol, coalesce(cum_qty, execution_id, ''));
 CREATE INDEX executions_by_time ON executions (account, at);
 CREATE INDEX executions_by_symbol ON executions (account, symbol, at);
+CREATE INDEX executions_covered ON executions (covered_by) WHERE covered_by IS NOT NULL;

@@ -1,0 +1,54 @@
+"""What one pass leaves for the next.
+
+Owns what is remembered of an account between two passes, and when something of it is to be looked at again.
+May not outlive the process: a fresh one starts with an empty memory, so nothing is believed early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from recond.core.judge import Sighting
+from recond.core.model import AccountState, Instrument
+from recond.core.run import Run, RunStatus
+from recond.core.schedule import retry_delay
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one pass leaves for the next.
+
+    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
+    `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
+    left something unproven.
+    """
+
+    seq: int | None = None
+    sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
+    again_s: float = inf
+    account_state: AccountState | None = None
+    account_read_s: float | None = None
+    last: Run | None = None
+    failures: int = 0
+    unrecorded: tuple[Run, ...] = ()
+
+    def after(self, run: Run) -> Memory:
+        """The memory once this run is over."""
+        unproven_yet = run.status is RunStatus.FAILED or run.open_holds or run.unknown
+        corrected = {correction.instrument for correction in run.corrections}
+        return replace(
+            self,
+            # What was seen before a correction tells nothing of what differs after it.
+            sightings={i: seen for i, seen in self.sightings.items() if i not in corrected},
+            last=run,
+            failures=self.failures + 1 if unproven_yet else 0,
+        )
+
+    def recheck_s(self, began_s: float, interval_s: float) -> float:
+        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
+        moments = [self.again_s, *(pending.due_s for pending in (self.last.pending if self.last else ()))]
+        if self.failures:
+            moments.append(began_s + retry_delay(self.failures, interval_s))
+        return min(moments)

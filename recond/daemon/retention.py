@@ -1,0 +1,33 @@
+"""Forgetting what is older than the configuration wants it kept, a little at a time.
+
+Owns when that is done, and how much at once.
+May not hold up a bot: a batch is small, and there is a pause after each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from recond.ports import Ledger, LedgerUnavailable
+
+FIRST_S = 60.0
+"""The start has other things to do."""
+EVERY_S = 3600.0
+PAUSE_S = 0.25
+AT_ONCE = 200
+
+
+async def forget_old(ledger: Ledger, retention_s: float, now: Callable[[], datetime]) -> NoReturn:
+    """Forget what is old, once an hour. A ledger that cannot be written now is left until the next time."""
+    await asyncio.sleep(FIRST_S)
+    while True:
+        before = now() - timedelta(seconds=retention_s)
+        try:
+            while await ledger.forget(before, AT_ONCE):  # noqa: ASYNC110 - it does work, it waits for nothing
+                await asyncio.sleep(PAUSE_S)
+        except LedgerUnavailable:
+            pass
+        await asyncio.sleep(EVERY_S)

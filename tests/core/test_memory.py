@@ -1,0 +1,47 @@
+"""What one pass leaves for the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from math import inf
+
+from recond.core.judge import Sighting
+from recond.core.memory import Memory
+from recond.core.model import Cause, Hold, Instrument, Kind, Resolution, Unreadable
+from recond.core.run import Action, Correction, Explanation, Outcome, Pending, RunStatus
+from tests.core.strategies import NOW, drift_of
+from tests.core.test_conclude import HEADER
+
+AAPL, MSFT = Instrument("us_equity", "AAPL"), Instrument("us_equity", "MSFT")
+SEEN = Sighting(0.0, 0.0, ())
+GOOD = replace(HEADER, status=RunStatus.SUCCESS)
+
+
+def test_what_was_seen_before_a_correction_is_forgotten() -> None:
+    """Of the corrected instrument only."""
+    drift = drift_of("AAPL", 5)
+    opened = Correction(Action.OPEN, AAPL, None, None, Decimal(0), Decimal(5), Cause.UNEXPLAINED)
+    run = replace(GOOD, outcomes=(Outcome(drift, Explanation(Cause.UNEXPLAINED), Resolution.USE_BROKER, (opened,)),))
+    assert set(Memory(sightings={AAPL: SEEN, MSFT: SEEN}).after(run).sightings) == {MSFT}
+
+
+def test_failures_are_counted_in_a_row() -> None:
+    """A failed pass, an open hold or an unreadable row counts and one without begins anew; each waits the longer."""
+    hold = Hold(1, AAPL, "not shown", Decimal(0), Decimal(5), NOW)
+    memory = Memory()
+    for run in (HEADER, replace(GOOD, carried_holds=(hold,)), replace(GOOD, unknown=(Unreadable("AAPL", "odd"),))):
+        memory = memory.after(run)
+    assert memory.failures == 3
+    assert memory.recheck_s(100.0, 300.0) == 140.0
+    assert memory.recheck_s(100.0, 30.0) == 130.0
+    assert memory.after(GOOD).failures == 0
+    assert memory.after(GOOD).recheck_s(100.0, 300.0) == inf
+
+
+def test_the_earliest_of_what_is_due_counts() -> None:
+    """Something pending, or what the broker may not have shown yet."""
+    pending = Pending(AAPL, Kind.QUANTITY, Decimal(1), Decimal(2), 0.0, 7.0, "young")
+    memory = Memory(again_s=9.0).after(replace(GOOD, pending=(pending, replace(pending, due_s=8.0))))
+    assert memory.recheck_s(0.0, 300.0) == 7.0
+    assert replace(memory, again_s=6.0).recheck_s(0.0, 300.0) == 6.0
