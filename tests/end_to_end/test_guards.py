@@ -131,7 +131,7 @@ async def keys_of_another_account(stage: Stage) -> None:
 
     async def refused() -> bool:
         answer = await stage.daemon.reconcile(account=stage.name, wait=0)
-        return answer["status"] == "failed" and "its keys open" in answer["error"]["message"]
+        return answer["status"] == "failed" and "open the same broker account as" in answer["error"]["message"]
 
     await stage.until(refused, "a refusal")
     assert stage.rows() == before
