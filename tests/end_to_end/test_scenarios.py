@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.scenarios import Play, Stage, play
+from tests.end_to_end.scenarios import STRATEGIES, Play, Stage, play
 
 D = Decimal
 CALL, PUT = "AAPL300118C00090000", "AAPL300118P00090000"
@@ -110,6 +110,16 @@ async def manual_buy_of_something_new(stage: Stage) -> None:
     stage.trade("AAPL", 5, None)
     await only(stage, "external_trade")
     assert stage.rows() == {("AAPL", None): D(5)}
+
+
+@scenario
+async def manual_sell_one_strategy(stage: Stage) -> None:
+    """Sold by hand what one strategy holds: taken from its row."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.trade("AAPL", -4, None)
+    await only(stage, "external_trade")
+    assert stage.rows() == {("AAPL", "mean"): D(6)}
 
 
 @scenario
@@ -222,44 +232,37 @@ async def no_explanation_by_hand(stage: Stage) -> None:
 # Splits
 
 
-def splits(new: int, old: int, rows: dict[str, int], activity: str | float, name: str) -> None:
-    """A split with these strategies' rows, with its activity at once, later or never."""
+def splits(new: int, old: int, strategies: tuple[str, ...], told: str) -> None:
+    """A split with the rows of these strategies, its activity booked at once, hours later or never."""
 
     async def play(stage: Stage) -> None:
-        for strategy, quantity in rows.items():
+        held = {strategy: 100 * number for number, strategy in enumerate(strategies, 1)}
+        for strategy, quantity in held.items():
             stage.bought("AAPL", quantity, strategy)
         await stage.settled()
+        activity: str | float = 8.0 if told == "later" else told
         stage.do("split", symbol="AAPL", new=new, old=old, activity=activity)
         await only(stage, "split")
-        assert stage.rows() == {("AAPL", s): D(q) * new / old for s, q in rows.items()}
+        assert stage.rows() == {("AAPL", strategy): D(q) * new / old for strategy, q in held.items()}
         assert {key: round(price, 6) for key, price in stage.entries().items()} == {
-            ("AAPL", s): round(D(100) * old / new, 6) for s in rows
+            ("AAPL", strategy): round(D(100) * old / new, 6) for strategy in held
         }
         (drift,) = await stage.drifts()
-        assert ("suspected" in drift["explanation"]) is (activity != "now")
+        assert ("suspected" in drift["explanation"]) is (told != "now")
+        if told == "later":
+            await asyncio.sleep(8)
+            stage.trade("AAPL", 3, None)
+            await only(stage, "split", "external_trade")
+            assert stage.explained_later() == ["split"], "the late activity explains the correction and nothing else"
 
-    play.__name__ = name
+    play.__name__ = f"split_{new}_{old}_{len(strategies)}_told_{told}"
     scenario(play)
 
 
-splits(2, 1, {"mean": 10}, "now", "split_2_1")
-splits(4, 1, {"mean": 10, "trend": 20, "slow": 30}, "now", "split_4_1_three")
-splits(3, 2, {"mean": 10, "trend": 20}, "never", "split_3_2_never_told")
-splits(1, 10, {"mean": 100}, "never", "split_1_10_never_told")
-
-
-@scenario
-async def split_told_later(stage: Stage) -> None:
-    """Suspected at once, proven when the activity comes: it explains the correction and nothing else."""
-    stage.bought("AAPL", 10)
-    await stage.settled()
-    stage.do("split", symbol="AAPL", new=2, old=1, activity=6.0)
-    await only(stage, "split")
-    assert stage.rows() == {("AAPL", "mean"): D(20)}
-    await asyncio.sleep(6)
-    stage.trade("AAPL", 3, None)
-    await only(stage, "split", "external_trade")
-    assert stage.explained_later() == ["split"]
+for ratio in ((2, 1), (4, 1), (3, 2), (1, 10)):
+    for owners in (STRATEGIES[:1], STRATEGIES):
+        for told in ("now", "later", "never"):
+            splits(*ratio, owners, told)
 
 
 @scenario
