@@ -38,7 +38,7 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         "SELECT id, symbol, asset_class, strategy_id, quantity, version, entry_price, market_value FROM positions"
         " WHERE account = ? AND status = 'open'",
         (account,),
-        _row,
+        row_of,
     )
     with own_tables():
         conflicts = await fetch(
@@ -86,7 +86,7 @@ async def changed_symbols(connection: aiosqlite.Connection, account: str, since:
     return frozenset(await fetch(connection, sql, (since, account), str))
 
 
-def _row(
+def row_of(
     row_id: int,
     symbol: str | None,
     asset_class: str | None,
