@@ -28,15 +28,18 @@ check: .venv/complete tools
 tools: .venv/complete
 	@.ci/tools || true
 
-.venv/complete: requirements.lock pyproject.toml
+.venv/complete: requirements-test.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recond needs Python 3.11 or newer; PYTHON=... chooses one")'
 	@echo "Preparing .venv, once ..."
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# After a change of dependencies; needs uv. The file names no host, so it works with any package index.
+# After a change of dependencies; needs uv. The files name no host, so they work with any package index. What runs in
+# production is requirements.lock, of the very releases that are tested.
+LOCK := uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --upgrade --quiet
 lock:
-	uv pip compile pyproject.toml --all-extras --group build --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+	$(LOCK) --all-extras --output-file requirements-test.lock
+	$(LOCK) --constraint requirements-test.lock --output-file requirements.lock

@@ -1,6 +1,7 @@
-"""`recond check`: would the daemon start, and would it reconcile the right account?
+"""`recond check`: would the daemon start, and would it reconcile the right account? Is the ledger as it must be?
 
-Owns the findings and their exit code. Tries the configuration, the linked SQLite, the ledger and every account's keys.
+Owns the findings and their exit code. Tries the configuration, the linked SQLite, the ledger and every account's keys;
+or the ledger alone, thoroughly.
 May not change anything: a ledger that is not there is not made, an account that is not pinned is not pinned.
 """
 
@@ -11,8 +12,7 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from recond import __version__
 from recond.config import Account, Config, ConfigError, Credentials, require_credentials, warnings
 from recond.core.model import AccountState, Holdings
-from recond.daemon import EXIT_CONFIG, EXIT_FAULT, open_broker
+from recond.daemon import EXIT_CONFIG, EXIT_FAULT, audit, open_broker
 from recond.log import configure
 from recond.metrics import Metrics
 from recond.ports import PortError
@@ -48,7 +48,7 @@ def check(config: Config, as_json: bool) -> int:
         Finding("config", "ok", f"read from {config.source}" if config.source else "no file: defaults and environment"),
         *(Finding("config", "warning", warning) for warning in warnings(config)),
         sqlite_finding(sqlite3.sqlite_version_info),
-        ledger_finding(Path(config.ledger.path)),
+        *ledger_findings(Path(config.ledger.path)),
     ]
     exit_code = EXIT_FAULT
     try:
@@ -56,12 +56,24 @@ def check(config: Config, as_json: bool) -> int:
     except ConfigError as error:
         findings += [Finding("keys", "fault", str(fault), error.hint) for fault in error.faults]
         exit_code = EXIT_CONFIG
+    _tell(findings, as_json)
+    return exit_code if any(finding.level == "fault" for finding in findings) else 0
+
+
+def check_ledger(config: Config, as_json: bool) -> int:
+    """Look at everything in the ledger and print what was found; returns 0, or 1 for a fault. Needs no keys."""
+    findings = ledger_findings(Path(config.ledger.path), thorough=True)
+    _tell(findings, as_json)
+    return EXIT_FAULT if any(finding.level == "fault" for finding in findings) else 0
+
+
+def _tell(findings: Sequence[Finding], as_json: bool) -> None:
+    """Print the findings."""
     if as_json:
         report = {"version": __version__, "findings": [asdict(finding) for finding in findings]}
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         sys.stdout.writelines(f"{_line(finding)}\n" for finding in findings)
-    return exit_code if any(finding.level == "fault" for finding in findings) else 0
 
 
 def sqlite_finding(version: tuple[int, int, int]) -> Finding:
@@ -78,24 +90,22 @@ def sqlite_finding(version: tuple[int, int, int]) -> Finding:
     )
 
 
-def ledger_finding(path: Path) -> Finding:
-    """Whether the ledger is there, or could be made; it is opened for reading only."""
+def ledger_findings(path: Path, *, thorough: bool = False) -> list[Finding]:
+    """Whether the ledger is there and recond's, or could be made; if `thorough` whether all in it fits together."""
     folder = path.resolve().parent
     if not path.exists():
         if folder.is_dir() and os.access(folder, os.W_OK):
-            return Finding("ledger", "ok", f"{path} is not there yet; the daemon makes it")
+            return [Finding("ledger", "ok", f"{path} is not there yet; the daemon makes it")]
         hint = "make the folder, or set ledger.path to one that this user may write to"
-        return Finding("ledger", "fault", f"{path}: its folder is not there or not to be written to", hint)
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as ledger:
-            names = {name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error as error:
-        return Finding("ledger", "fault", f"{path}: {error}", "is it a ledger of recond, and may this user read it?")
-    if names and "positions" not in names:
-        return Finding("ledger", "fault", f"{path} is a database of something else", "set ledger.path to another file")
+        return [Finding("ledger", "fault", f"{path}: its folder is not there or not to be written to", hint)]
+    found = audit(path, thorough=thorough)
+    findings = [Finding("ledger", remark.level, remark.text, remark.hint) for remark in found.remarks]
+    if found.summary:
+        findings.insert(0, Finding("ledger", "ok", found.summary))
     if not os.access(path, os.W_OK):
-        return Finding("ledger", "fault", f"{path} may not be written to", "give this user the right, or its group")
-    return Finding("ledger", "ok", str(path))
+        hint = "give this user the right, or its group"
+        findings.append(Finding("ledger", "fault", f"{path} may not be written to", hint))
+    return findings
 
 
 async def _accounts(config: Config, credentials: Mapping[str, Credentials]) -> list[Finding]:

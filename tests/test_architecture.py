@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +139,23 @@ def test_a_test_says_what_it_proves(path: Path) -> None:
     for node in functions(parsed(path)):
         if node.name.startswith("test_"):
             assert (ast.get_docstring(node) or "").endswith("."), node.name
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Each distribution that a lock names, with its release and hashes."""
+    entries = re.split(r"\n(?=\S)", (ROOT / name).read_text(encoding="utf-8").strip())
+    return {entry.partition("==")[0]: entry for entry in entries}
+
+
+def test_what_is_installed_is_what_was_tested() -> None:
+    """`requirements.lock` has no release that `requirements-test.lock` has not, no test tool, and names no host."""
+    runs, tested = pinned("requirements.lock"), pinned("requirements-test.lock")
+    assert {name: tested.get(name) for name in runs} == runs
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [
+        {re.split("[<>=]", need)[0] for need in needs}
+        for needs in (project["dependencies"], project["optional-dependencies"]["test"])
+    ]
+    assert names[0] <= runs.keys()
+    assert names[1] <= tested.keys() - runs.keys()
+    assert not any("://" in entry for entry in tested.values())

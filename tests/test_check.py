@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from recond.check import check, ledger_finding, sqlite_finding
+from recond.check import check, check_ledger, ledger_findings, sqlite_finding
 from recond.config import load
 from recond.simulator import Simulator
+from tests.sqlite.passes import UPSERT, bot, open_ledger
 
 KEYS = {"ALPACA_API_KEY": "PKTEST", "ALPACA_SECRET_KEY": "hush"}
 
@@ -35,16 +36,45 @@ def test_the_sqlite_that_can_corrupt_a_wal_is_named(version: tuple[int, int, int
     assert sqlite_finding(version).level == level
 
 
+def level(path: Path) -> str:
+    """The worst of what is found about a ledger."""
+    levels = {finding.level for finding in ledger_findings(path)}
+    return next(worst for worst in ("fault", "warning", "ok") if worst in levels)
+
+
 def test_the_ledger_is_looked_at_and_never_made(tmp_path: Path) -> None:
     """Absent is fine, a missing folder, another database and no database are faults; nothing is created."""
-    assert ledger_finding(tmp_path / "new.db").level == "ok"
-    assert ledger_finding(tmp_path / "nowhere" / "new.db").level == "fault"
+    assert level(tmp_path / "new.db") == "ok"
+    assert level(tmp_path / "nowhere" / "new.db") == "fault"
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE songs (title TEXT)")
-    assert "something else" in ledger_finding(tmp_path / "other.db").text
+    assert "not a ledger of recond" in ledger_findings(tmp_path / "other.db")[0].text
+    assert level(tmp_path / "other.db") == "fault"
     (tmp_path / "text.db").write_text("no database at all, just text " * 100, encoding="utf-8")
-    assert ledger_finding(tmp_path / "text.db").level == "fault"
+    assert level(tmp_path / "text.db") == "fault"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db", "text.db"]
+
+
+async def test_the_ledger_alone_is_checked_thoroughly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without keys: 0 for a sound ledger, 1 and the difference by name for one that was written past the triggers."""
+    file, path = tmp_path / "config.toml", tmp_path / "recond.db"
+    file.write_text(f'[ledger]\npath = "{path}"\n', encoding="utf-8")
+    async with open_ledger(path):
+        pass
+    with bot(path) as book:
+        book.execute(UPSERT, ("AAPL", "5"))
+    config = load(file, {}, None)
+    assert check_ledger(config, as_json=False) == 0
+    assert "1 open positions, 1 changes, 0 corrections: all agree" in capsys.readouterr().out
+
+    with bot(path) as book:
+        book.executescript("DROP TRIGGER positions_updated; UPDATE positions SET quantity = '6'")
+    assert check_ledger(config, as_json=True) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    told = [finding["text"] for finding in findings if finding["level"] == "fault"]
+    assert f"{path}: the trigger positions_updated is missing" in told
+    assert "account main, AAPL, no strategy: the journal says 5, the row says 6" in told
+    assert {finding["about"] for finding in findings} == {"ledger"}
 
 
 async def _report(

@@ -87,13 +87,19 @@ def run(config: Config) -> NoReturn:
 
 
 @main.command()
+@click.option("--ledger", is_flag=True, help="Only the ledger, but all that is in it; needs no keys and no daemon.")
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 @configured
-def check(config: Config, as_json: bool) -> NoReturn:
-    """Try the configuration, the ledger and the broker's keys, without changing anything."""
-    from recond.check import check as try_all
+def check(config: Config, ledger: bool, as_json: bool) -> NoReturn:
+    """Try the configuration, the ledger and the broker's keys, without changing anything.
 
-    sys.exit(try_all(config, as_json))
+    With --ledger: compare its positions with its journal and its corrections, and its schema with a fresh one, while
+    recond runs or not. Exit code 0: no fault. 1: a fault. 78: the configuration is at fault, or keys are missing.
+    """
+    from recond.check import check as try_all
+    from recond.check import check_ledger
+
+    sys.exit(check_ledger(config, as_json) if ledger else try_all(config, as_json))
 
 
 @main.command()

@@ -6,5 +6,6 @@ May not decide anything about positions.
 
 from recond.daemon.parts import open_broker
 from recond.daemon.run import EXIT_CONFIG, EXIT_FAULT, main
+from recond.sqlite.audit import audit
 
-__all__ = ["EXIT_CONFIG", "EXIT_FAULT", "main", "open_broker"]
+__all__ = ["EXIT_CONFIG", "EXIT_FAULT", "audit", "main", "open_broker"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,11 @@ from recond.sqlite.text import time_text
 
 APPLICATION_ID = 0x7265636F  # "reco"
 OLDEST_SQLITE = (3, 38, 0)
+FACTS = (
+    "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+    " FROM pragma_application_id, pragma_user_version"
+)
+HISTORY = "SELECT number, name, sha256 FROM migrations ORDER BY number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +69,42 @@ async def migrate(
             hint="use a Python that is linked with SQLite 3.38 or newer; bots need it as well",
         )
     steps = migrations() if steps is None else steps
-    application_id = await _number(connection, "PRAGMA application_id")
-    version = await _number(connection, "PRAGMA user_version")
-    if application_id != APPLICATION_ID:
-        if application_id or version or await _number(connection, "SELECT count(*) FROM sqlite_schema"):
-            raise LedgerCorrupt(
-                f"{path} is a SQLite database, but not a ledger of recond",
-                hint="name another file in [ledger] path; recond creates it",
-            )
-    elif version > len(steps):
+    [facts] = await connection.execute_fetchall(FACTS)
+    version = ledger_version(path, steps, *facts)
+    if version:
+        check_history(path, await connection.execute_fetchall(HISTORY), steps[:version])
+    for step in steps[version:]:
+        await connection.executescript(script(step, now))
+
+
+def ledger_version(path: Path, steps: Sequence[Migration], application_id: int, version: int, objects: int) -> int:
+    """How many steps a ledger with these `FACTS` has behind it; 0 for an empty file.
+
+    Raises `LedgerCorrupt` when it is not a ledger of recond, or one of a program that knows more than these steps.
+    """
+    if application_id != APPLICATION_ID and (application_id or version or objects):
+        raise LedgerCorrupt(
+            f"{path} is a SQLite database, but not a ledger of recond",
+            hint="name another file in [ledger] path; recond creates it",
+        )
+    if version > len(steps):
         raise LedgerCorrupt(
             f"the ledger {path} was written by a newer recond (schema {version}, this one knows {len(steps)})",
             hint="install that version again, or restore a backup from before",
         )
-    else:
-        applied = await connection.execute_fetchall("SELECT number, name, sha256 FROM migrations ORDER BY number")
-        expected = [(step.number, step.name, step.sha256) for step in steps[:version]]
-        if [tuple(row) for row in applied] != expected:
-            raise LedgerCorrupt(
-                f"the ledger {path} has another history than this recond (schema {version})",
-                hint="install the recond that wrote it, or restore a backup",
-            )
-    for step in steps[version:]:
-        await connection.executescript(_script(step, now))
+    return version
 
 
-def _script(step: Migration, now: datetime) -> str:
+def check_history(path: Path, applied: Iterable[Sequence[object]], steps: Sequence[Migration]) -> None:
+    """Raise `LedgerCorrupt` unless the `HISTORY` of a ledger consists of these steps."""
+    if [tuple(row) for row in applied] != [(step.number, step.name, step.sha256) for step in steps]:
+        raise LedgerCorrupt(
+            f"the ledger {path} has another history than this recond (schema {len(steps)})",
+            hint="install the recond that wrote it, or restore a backup",
+        )
+
+
+def script(step: Migration, now: datetime) -> str:
     """The step as one transaction, in one script: sqlite3 would commit before each of several."""
     return "\n".join(
         (
@@ -104,9 +119,3 @@ def _script(step: Migration, now: datetime) -> str:
             "COMMIT;",
         )
     )
-
-
-async def _number(connection: aiosqlite.Connection, sql: str) -> int:
-    """The single number that a statement returns."""
-    [[number]] = await connection.execute_fetchall(sql)
-    return int(number)

@@ -43,7 +43,7 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         connection,
         f"SELECT {_ROW} FROM positions WHERE account = ? AND status = 'open'",  # noqa: S608 - constant columns
         (account,),
-        _row,
+        row_of,
     )
     open_matters = await _open_matters(connection, account)
     facts = await fetch(
@@ -123,7 +123,7 @@ async def _open_matters(connection: aiosqlite.Connection, account: str) -> _Matt
             " FROM open_rows AS o LEFT JOIN positions AS p ON p.id = o.position_id AND p.status = 'open'"
             " WHERE o.account = ? AND p.id IS NULL",
             (account,),
-            _row,
+            row_of,
         )
     return _Matters(conflicts, holds, baselines, accepted, decisions, lost)
 
@@ -164,7 +164,7 @@ async def repins_of(connection: aiosqlite.Connection, account: str) -> int:
     return sum(await fetch(connection, "SELECT repins FROM accounts WHERE name = ?", (account,), int))
 
 
-def _row(
+def row_of(
     row_id: int,
     symbol: str | None,
     asset_class: str | None,

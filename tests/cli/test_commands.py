@@ -209,6 +209,15 @@ async def test_the_daemon_is_found_by_its_configuration(tmp_path: Path) -> None:
         assert (await recond("status", folder=elsewhere, environ={"RECOND_CONFIG": config})).code == 0
 
 
+async def test_the_ledger_is_checked_without_keys_or_daemon(tmp_path: Path) -> None:
+    """check --ledger needs neither: 0 while there is nothing wrong, 1 for a file that is no ledger, as JSON too."""
+    said = await recond("check", "--ledger", folder=tmp_path)
+    assert (said.code, "not there yet" in said.out) == (0, True)
+    (tmp_path / "recond.db").write_text("just text " * 1000)
+    said = await recond("check", "--ledger", "--json", folder=tmp_path)
+    assert (said.code, [finding["level"] for finding in json.loads(said.out)["findings"]]) == (1, ["fault"])
+
+
 async def test_configuration_faults_are_all_told(tmp_path: Path) -> None:
     """run and check exit 78 with every fault on a line of its own and a hint; those that ask say what they need."""
     (tmp_path / "config.toml").write_text('[http]\nlisten = 5\n[daemon]\ninterval = "0s"\ncolour = "red"\n')
