@@ -69,4 +69,4 @@ def _explaining(
         if near and (renamed or abs(effect.quantity - change) <= tolerance):
             return (effect,)
     before = [effect for effect in trades if at - FILL_BEFORE <= effect.at <= at]
-    return next((group for group in sums_of(before) if abs(sum((e.quantity for e in group), -change)) <= tolerance), ())
+    return next(sums_of(before, change, tolerance), ()) if change else ()

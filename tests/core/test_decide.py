@@ -15,11 +15,12 @@ from recond.core.correct import correct
 from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide
 from recond.core.diff import diff
 from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
-from recond.core.run import Action, Correction, Explanation, Outcome
+from recond.core.run import Explanation, Outcome
 from tests.core.strategies import (
     NOW,
     TOLERANCE,
     Books,
+    applied,
     books,
     broker_quantities,
     drift_of,
@@ -33,21 +34,6 @@ USE_BROKER = Policy(Resolution.USE_BROKER, {})
 MANUAL = Policy(Resolution.MANUAL, {})
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
 LATER = NOW + timedelta(minutes=5)
-
-
-def applied(rows: tuple[LedgerRow, ...], corrections: tuple[Correction, ...]) -> tuple[LedgerRow, ...]:
-    """The open rows after the corrections, by the ledger's own rules: one open row per symbol and strategy."""
-    book = {(r.symbol, r.strategy_id): r for r in rows}
-    for number, correction in enumerate(corrections, start=1000):
-        key = (correction.instrument.symbol, correction.strategy_id)
-        assert book.get(key) == correction.row
-        assert correction.before == (Decimal(0) if correction.row is None else correction.row.quantity)
-        assert correction.before != correction.after
-        assert (correction.action is Action.OPEN) == (correction.row is None)
-        assert (correction.action is Action.CLOSE) == (correction.after == 0)
-        opened = row(key[0], correction.after, key[1], row_id=number, asset_class=correction.instrument.asset_class)
-        book[key] = replace(correction.row or opened, quantity=correction.after)
-    return tuple(r for r in book.values() if r.quantity != 0)
 
 
 def drifts_of(both: Books, rows: tuple[LedgerRow, ...]) -> tuple[Drift, ...]:
