@@ -18,6 +18,7 @@ from recond.core.explain import Known, Patience, base_of, explain
 from recond.core.late import late_links
 from recond.core.model import Activities, Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
+from recond.core.symbols import canonical_symbol
 from recond.evidence import Evidence
 from recond.offloop import off_loop
 from recond.ports import Broker, BrokerUnavailable, Ledger
@@ -168,7 +169,7 @@ class Investigator:
         since = {instrument.symbol: base.seq for instrument, base in bases.items() if base is not None}
         for entry in found.entries:
             if entry.symbol is not None and entry.type != "FILL" and moves(entry):
-                since.setdefault(entry.symbol, reading.seq)
+                since.setdefault(canonical_symbol(entry.symbol), reading.seq)
         executed = min(filter(None, (window, reading.unproven_since, now)))
         history = await self._ledger.history(
             self._account,

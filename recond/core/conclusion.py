@@ -46,7 +46,7 @@ def conclusion(
     """
     reading, confirmed = both.reading, both.judgement.confirmed
     decided = {decision.instrument for decision in reading.decisions}
-    explained = {d.instrument: _alone(explanations[d.instrument], decided) for d in confirmed}
+    explained = {d.instrument: _alone(d.instrument, explanations[d.instrument], decided) for d in confirmed}
     doubts = _doubts(both, explained, proof, rules)
     conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
     holds = {hold.instrument.symbol: hold for hold in reading.holds}
@@ -89,10 +89,10 @@ def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, first: bool) -
     )
 
 
-def _alone(explanation: Explanation, decided: set[Instrument]) -> Explanation:
+def _alone(instrument: Instrument, explanation: Explanation, decided: set[Instrument]) -> Explanation:
     """The explanation without its other name, when an operator has decided about either of the two."""
     others = {other for part in explanation.parts for other in (part.goes_to, part.comes_from) if other is not None}
-    if not others & decided:
+    if not {instrument, *others} & decided:
         return explanation
     return replace(explanation, parts=tuple(replace(p, goes_to=None, comes_from=None) for p in explanation.parts))
 

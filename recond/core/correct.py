@@ -6,8 +6,8 @@ May not leave rows of one instrument with opposite signs, or a sum that is not w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
 from recond.core.exact import exactly
@@ -35,19 +35,28 @@ def correct(
 ) -> tuple[Correction, ...] | None:
     """The changes that make the ledger's sum what it has to be; None when it cannot be told whose row to change.
 
-    Flat closes every row. With `names_row` an operator has said whose row it is. Else the parts of the explanation
-    say it; what they leave open goes to the only row, or by the rule: an increase to the unattributed row, a decrease
-    from it down to zero and then from the only strategy that holds the instrument.
+    None are needed where a split has made an accepted difference just what there is. Flat closes every row. With
+    `names_row` an operator has said whose row it is. Else the parts of the explanation say it; what they leave open
+    goes to the only row, or by the rule: an increase to the unattributed row, a decrease from it down to zero and then
+    from the only strategy that holds the instrument.
     """
     rows = {row.strategy_id: row for row in drift.rows}
     now: Shares = {strategy: Share(row.quantity) for strategy, row in rows.items()}
+    if drift.target == drift.ledger:
+        return ()
     if drift.target == 0:
         return tuple(_change(drift, row, Share(ZERO), explanation) for row in drift.rows)
-    attempts = [_add(now, strategy_id, drift.target - drift.ledger, None)] if names_row else [
-        _by_parts(drift, now, explanation.parts), _by_rule(now, drift.target)
-    ]  # fmt: skip
-    shares = next((each for each in attempts if each is not None and _is_sound(each, drift.target)), None)
-    if shares is None:
+    parts = _adding_up(drift, explanation.parts)
+    shares: Shares | None
+    if names_row:
+        shares = _add(now, strategy_id, drift.target - drift.ledger, None)
+    elif parts:
+        shares = _by_parts(drift, now, parts)
+        if shares is not None and not _is_sound(shares, drift.target):
+            shares = _by_rule(now, drift.target)
+    else:
+        shares = _by_rule(now, drift.target)
+    if shares is None or not _is_sound(shares, drift.target):
         return None
     return tuple(
         _change(drift, rows[strategy], share, explanation)
@@ -84,15 +93,22 @@ def _is_sound(shares: Shares, target: Decimal) -> bool:
     return sum(quantities, ZERO) == target and all(quantity * target >= 0 for quantity in quantities)
 
 
+def _adding_up(drift: Drift, parts: Sequence[Part]) -> list[Part]:
+    """The parts, if they are all that the ledger lacks; what a split adds to an accepted difference it does not."""
+    rest = drift.target - drift.ledger - sum((part.quantity for part in parts), ZERO)
+    scaling = next((part for part in parts if part.ratio is not None), None)
+    if rest and scaling is None:
+        return []
+    return [replace(part, quantity=part.quantity + rest) if part is scaling else part for part in parts]
+
+
 def _by_parts(drift: Drift, now: Shares, parts: Sequence[Part]) -> Shares | None:
-    """Each part to whose it is; what nobody owns by the rule, at the end. None when there are none, or nobody's."""
-    if not parts or sum((part.quantity for part in parts), ZERO) != drift.target - drift.ledger:
-        return _scaled(now, parts[0], drift.target) if len(parts) == 1 and parts[0].ratio is not None else None
+    """Each part to whose it is; what nobody owns by the rule, at the end. None when that cannot tell."""
     shares, rest = dict(now), ZERO
     owners = {row.id: row.strategy_id for row in drift.rows}
     for part in parts:
         if part.ratio is not None:
-            shares = _scaled(shares, part, sum((s.quantity for s in shares.values()), ZERO) + part.quantity)
+            shares = _scaled(shares, part, owners)
         elif part.row_id in owners:
             shares = _add(shares, owners[part.row_id], part.quantity, part.price)
         elif part.owned:
@@ -108,18 +124,28 @@ def _add(shares: Shares, strategy: str | None, quantity: Decimal, price: Decimal
     return {**shares, strategy: Share(before.quantity + quantity, price if before.quantity == 0 else before.entry)}
 
 
-def _scaled(shares: Shares, part: Part, total: Decimal) -> Shares:
-    """Every row by the same ratio, cut to nine places; the largest takes what that leaves of the total."""
+def _scaled(shares: Shares, part: Part, owners: Mapping[int, str | None]) -> Shares:
+    """Every row by the same ratio, cut to nine places; the largest takes what that leaves of the whole."""
     if part.ratio is None or not shares:
         return shares
     new, old = part.ratio.new, part.ratio.old
+    spared = dict.fromkeys(shares, ZERO)
+    for row_id, quantity in part.spared:
+        if row_id in owners:
+            spared[owners[row_id]] += quantity
     scaled = {
-        strategy: Share((share.quantity * new / old).quantize(PLACES, ROUND_DOWN).normalize() + ZERO)
+        strategy: Share(cut((share.quantity - spared[strategy]) * new / old) + spared[strategy])
         for strategy, share in shares.items()
     }
     largest = max(scaled, key=lambda strategy: (abs(scaled[strategy].quantity), strategy or ""))
+    total = sum((share.quantity for share in shares.values()), part.quantity)
     rest = total - sum((share.quantity for share in scaled.values()), ZERO)
     return {**scaled, largest: Share(scaled[largest].quantity + rest)}
+
+
+def cut(quantity: Decimal) -> Decimal:
+    """What Alpaca counts of a quantity that has been divided: nine places."""
+    return quantity.quantize(PLACES, ROUND_DOWN).normalize() + ZERO
 
 
 def _by_rule(shares: Shares, target: Decimal) -> Shares | None:

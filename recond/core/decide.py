@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from recond.core.correct import correct, rename
+from recond.core.correct import correct, cut, rename
+from recond.core.exact import exactly
 from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Kind, Resolution
 from recond.core.run import Correction, Explanation, Outcome
 
@@ -80,6 +81,9 @@ def _by_policy(
         return replace(held, conflict=_conflict(held, conflict, now)) if known else held
     corrections: tuple[Correction, ...] | None = ()
     resolution = policy.of(*explanation.causes)
+    if resolution is Resolution.MANUAL:
+        # Later passes know the open conflict by its cause alone, so that has to be one that an operator decides about.
+        explanation = replace(explanation, cause=next(c for c in explanation.causes if policy.of(c) is resolution))
     accepted = _accepted_now(drift, explanation, now)
     if resolution is Resolution.USE_BROKER:
         drift = drift if accepted is None else replace(drift, accepted=accepted.difference)
@@ -133,12 +137,14 @@ def _corrections(
     return corrections, ""
 
 
+@exactly
 def _accepted_now(drift: Drift, explanation: Explanation, now: datetime) -> Accepted | None:
     """An accepted difference that a split has scaled with all else; None when nothing changes it."""
     ratio = next((part.ratio for part in explanation.parts if part.ratio is not None), None)
     if not drift.accepted or ratio is None:
         return None
-    return Accepted(drift.instrument, drift.accepted * ratio.new / ratio.old, now, BY_POLICY, "scaled by a split")
+    scaled = cut(drift.accepted * ratio.new / ratio.old)
+    return Accepted(drift.instrument, scaled, now, BY_POLICY, "scaled by a split")
 
 
 def _ended(decision: Decision, outcome: str) -> Decision:

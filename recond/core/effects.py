@@ -97,19 +97,29 @@ def owner(execution: Execution, strategies: Mapping[str, str]) -> tuple[Cause, s
 def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str, str]) -> tuple[Effect, ...]:
     """The fills of the symbol that no correction has covered, in the order of their time; busts and corrections too.
 
-    What takes another execution back is left out while that one is not known.
+    What takes another execution back is left out while that one is not known. It counts from what an earlier one has
+    left of it: told twice it takes nothing back twice.
     """
-    known = tuple(each for each in executions if each.symbol == symbol)
-    by_id = {each.execution_id: each for each in known if each.execution_id is not None}
+    known = sorted((e for e in executions if e.symbol == symbol), key=lambda e: (e.at, _words(key(e))))
+    first = {each.execution_id: each for each in known if each.execution_id is not None and each.previous_id is None}
+    now = {id_: (each, each.quantity) for id_, each in first.items()}
     effects = []
     for execution in known:
-        quantity, before = execution.quantity, by_id.get(execution.previous_id or "")
-        if execution.covered_by is not None or (execution.previous_id is not None and before is None):
+        quantity, before, id_ = execution.quantity, None, execution.previous_id
+        if id_ is not None:
+            if id_ not in now:
+                continue
+            before, left = now[id_]
+            now[id_] = before, quantity
+            if execution.execution_id is not None:
+                now[execution.execution_id] = before, quantity
+            quantity -= left
+        if execution.covered_by is not None or not quantity:
             continue
         cause, whose = owner(before or execution, strategies)
         label = f"{quantity:f} in order {execution.order_id}"
         if before is not None:
-            cause, quantity = Cause.BUST_OR_CORRECT, quantity - before.quantity
+            cause = Cause.BUST_OR_CORRECT
             label = f"{quantity:f} by a bust or correction in order {execution.order_id}"
         effects.append(
             Effect(
@@ -124,7 +134,7 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
                 executions=(key(execution),),
             )
         )
-    return tuple(sorted(effects, key=lambda effect: (effect.at, effect.executions)))
+    return tuple(effects)
 
 
 def bookings(
@@ -141,11 +151,11 @@ def bookings(
     effects = []
     for group in groups.values():
         moving = [entry for entry in group if moves(entry)]
-        legs = [entry for entry in moving if concerns(entry, instrument, group)]
+        legs = sorted((entry for entry in moving if concerns(entry, instrument, group)), key=_by_time)
         quantity = sum((entry.quantity for entry in legs if entry.quantity is not None), Decimal(0))
         if not quantity or any(entry.id in used for entry in legs):
             continue
-        first = min(legs, key=lambda entry: (entry.at is None, entry.at, entry.id))
+        first = legs[0]
         if first.at is None:
             continue
         cause = _cause(first, (*moving, *activities))
@@ -166,7 +176,22 @@ def bookings(
                 legs_wanted=wanted,
             )
         )
-    return tuple(sorted(effects, key=lambda effect: (effect.at, effect.activities)))
+    return tuple(sorted(effects, key=in_time))
+
+
+def in_time(effect: Effect) -> tuple[datetime, tuple[str, ...], list[tuple[str, ...]]]:
+    """What sorts effects by their time, and those of one time always the same way."""
+    return effect.at, effect.activities, [_words(each) for each in effect.executions]
+
+
+def _words(which: Key) -> tuple[str, ...]:
+    """A key as text: numbers and text cannot be sorted together."""
+    return tuple(map(str, which))
+
+
+def _by_time(entry: Activity) -> tuple[bool, datetime | None, str]:
+    """The order in which legs were booked, those without a time at the end."""
+    return entry.at is None, entry.at, entry.id
 
 
 def moves(entry: Activity) -> bool:

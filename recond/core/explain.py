@@ -7,17 +7,18 @@ May not decide what is done about a drift, or claim an explanation whose effects
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import TypeVar
 
-from recond.core.effects import Effect, bookings, fills
+from recond.core.effects import Effect, bookings, fills, in_time
 from recond.core.exact import exactly
 from recond.core.model import Activity, Baseline, Cause, Change, Drift, Execution, Instrument, PastCorrection
-from recond.core.ownership import excess_parts, lacking, parts_of
+from recond.core.ownership import Matched, excess_parts, match, parts_of
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
 from recond.core.symbols import option_underlying
@@ -25,7 +26,8 @@ from recond.core.symbols import option_underlying
 SLACK = timedelta(seconds=2)
 CRYPTO_FEE_MAX = Decimal("0.0025")
 EVENTS_MAX, TOGETHER_MAX = 12, 3
-EFFECTS_MAX = 500
+EFFECTS_MAX, CUTS_MAX = 500, 4000
+ZERO = Decimal(0)
 S = TypeVar("S", Execution, Change)
 ADOPTED = "found at the account's first contact"
 
@@ -171,46 +173,80 @@ def _fits(
 
     Fills count from the baseline on. The last ones may not be shown yet, and the `early` ones, shortly before it, may
     be in it already: of both a part counts that is without gaps in time. Bookings count or not, for they may come
-    before or after the quantity moves.
+    before or after the quantity moves. Of bookings that look alike either may be meant.
     """
     move = drift.broker - base.broker_quantity
     last = [e for e in moved if e.at > now - patience.late - SLACK]
-    sure = [e for e in moved if e not in last]
-    recent = sorted(booked, key=lambda e: (e.at, e.activities))[-EVENTS_MAX:]
-    fits: list[tuple[Effect, ...]] = []
-    for count in range(min(TOGETHER_MAX, len(recent)) + 1):
-        for events in combinations(recent, count):
-            fit = _cut(move - sum((e.quantity for e in events), Decimal(0)), early, sure, last, drift, tolerance)
-            if fit is not None:
-                fits.append((*fit, *events))
-        if fits:
-            break
-    return fits
+    sure = [e for e in moved if e.at <= now - patience.late - SLACK]
+    cuts = Cuts(early, sure, last)
+    recent = sorted(booked, key=in_time)[-EVENTS_MAX:]
+    for find in (cuts.exact, cuts.with_fee) if drift.instrument.asset_class == "crypto" else (cuts.exact,):
+        for count in range(min(TOGETHER_MAX, len(recent)) + 1):
+            fits: dict[object, tuple[Effect, ...]] = {}
+            for events in combinations(recent, count):
+                fit = find(move - sum((e.quantity for e in events), ZERO), tolerance)
+                if fit is not None:
+                    looks = tuple(sorted((e.cause, e.quantity) for e in events))
+                    fits.setdefault(looks, (*fit, *events))
+            if fits:
+                return list(fits.values())
+    return []
 
 
-def _cut(
-    move: Decimal,
-    early: Sequence[Effect],
-    sure: Sequence[Effect],
-    last: Sequence[Effect],
-    drift: Drift,
-    tolerance: Decimal,
-) -> tuple[Effect, ...] | None:
-    """The fills that make up the move: all that are sure, the newest of the early ones, the oldest of the last ones."""
-    for begin in range(len(early), -1, -1):
-        for end in range(len(last), -1, -1):
-            chosen = (*early[begin:], *sure, *last[:end])
-            rest = move - sum((e.quantity for e in chosen), Decimal(0))
-            if abs(rest) <= tolerance:
-                return chosen
-            if drift.instrument.asset_class == "crypto":
-                bought = sum((e.quantity for e in chosen if e.quantity > 0), Decimal(0))
-                if -CRYPTO_FEE_MAX * bought <= rest < 0:
-                    share = -rest / bought * 100
-                    label = f"{rest:f} as a fee in the coin ({share:.3f} % of what was bought)"
-                    keys = tuple(k for e in chosen if e.quantity > 0 for k in e.executions)
-                    return (*chosen, Effect(Cause.CRYPTO_FEE, rest, chosen[-1].at, label, executions=keys))
-    return None
+class Cuts:
+    """The fills that may count: all that are sure, the newest of the early ones, the oldest of the last ones."""
+
+    def __init__(self, early: Sequence[Effect], sure: Sequence[Effect], last: Sequence[Effect]) -> None:
+        self._early, self._sure, self._last = early[-(CUTS_MAX // (len(last) + 1)) :], sure, last
+        found: dict[Decimal, tuple[int, int, Decimal]] = {}
+        most = sum((e.quantity for e in sure if e.quantity > 0), ZERO)
+        tails, heads = _sums(self._early[::-1])[::-1], _sums(last)
+        rest = sum((e.quantity for e in sure), ZERO)
+        for begin in range(len(self._early), -1, -1):
+            for end in range(len(last), -1, -1):
+                total = tails[begin][0] + rest + heads[end][0]
+                found.setdefault(total, (begin, end, tails[begin][1] + most + heads[end][1]))
+        # Likeliest first: none of the early ones, all of the last ones.
+        self._ranked = {total: rank for rank, total in enumerate(found)}
+        self._found, self._totals = found, sorted(found)
+
+    def exact(self, move: Decimal, tolerance: Decimal) -> tuple[Effect, ...] | None:
+        """The likeliest that add up to the move."""
+        totals = self._between(move - tolerance, move + tolerance)
+        return self._chosen(min(totals, key=self._ranked.__getitem__)) if totals else None
+
+    def with_fee(self, move: Decimal, _tolerance: Decimal) -> tuple[Effect, ...] | None:
+        """The likeliest that add up to the move with a fee in the coin of what was bought."""
+        most = max(bought for _begin, _end, bought in self._found.values())
+        totals = [
+            total
+            for total in self._between(move, move + CRYPTO_FEE_MAX * most)
+            if 0 < total - move <= CRYPTO_FEE_MAX * self._found[total][2]
+        ]
+        if not totals:
+            return None
+        total = min(totals, key=self._ranked.__getitem__)
+        chosen, bought = self._chosen(total), self._found[total][2]
+        buys = [e for e in chosen if e.quantity > 0]
+        owners = {(e.owned, e.whose) for e in buys}
+        owned, whose = owners.pop() if len(owners) == 1 else (False, None)
+        label = f"{move - total:f} as a fee in the coin ({(total - move) / bought * 100:.3f} % of what was bought)"
+        keys = tuple(k for e in buys for k in e.executions)
+        fee = Effect(Cause.CRYPTO_FEE, move - total, chosen[-1].at, label, owned, whose, executions=keys)
+        return (*chosen, fee)
+
+    def _between(self, least: Decimal, most: Decimal) -> list[Decimal]:
+        return self._totals[bisect_left(self._totals, least) : bisect_right(self._totals, most)]
+
+    def _chosen(self, total: Decimal) -> tuple[Effect, ...]:
+        begin, end, _bought = self._found[total]
+        return (*self._early[begin:], *self._sure, *self._last[:end])
+
+
+def _sums(effects: Sequence[Effect]) -> list[tuple[Decimal, Decimal]]:
+    """For each beginning of the list what it adds up to, and what of it was bought."""
+    totals = accumulate((e.quantity for e in effects), initial=ZERO)
+    return list(zip(totals, accumulate((max(e.quantity, ZERO) for e in effects), initial=ZERO), strict=True))
 
 
 def _explanation(
@@ -222,19 +258,23 @@ def _explanation(
     tolerance: Decimal,
     lacks: Decimal,
 ) -> Explanation | None:
-    """The explanation by these effects of the broker's move: what of them the ledger lacks, or has beyond them."""
-    left, beyond = lacking(fit, changes)
-    parts = (*parts_of(left), *excess_parts(beyond, known.corrections, drift))
-    rest = lacks - sum((part.quantity for part in parts), Decimal(0))
-    if not parts or abs(rest) > tolerance:
+    """The explanation by these effects of the broker's move: what of them the ledger lacks, or has beyond them.
+
+    What was booked beyond comes first: it has to go before a split scales what there is.
+    """
+    matched = match(fit, changes)
+    left = [_with_ratio(part, fit, matched, base, drift) for part in parts_of(matched.lack)]
+    excess = excess_parts(matched.beyond, known.corrections, drift)
+    rest = lacks - sum((part.quantity for part in (*excess, *left)), ZERO)
+    if not (left or excess) or abs(rest) > tolerance:
         return None
-    parts = tuple(
-        _with_ratio(part, base, drift) for part in (replace(parts[0], quantity=parts[0].quantity + rest), *parts[1:])
-    )
-    told = [f"the ledger lacks {_effect_text(effect)}" for effect in left]
-    told += [_beyond_text(part) for part in parts if part.cause in (Cause.LEDGER_EDIT, Cause.DOUBLE_BOOKING)]
-    main = max(parts, key=lambda part: abs(part.quantity))
-    waiting = [effect for effect in left if effect.legs < effect.legs_wanted]
+    main = max((*left, *excess), key=lambda part: abs(part.quantity))
+    due = drift.target - drift.ledger
+    rest += due - lacks if abs(due - lacks) <= tolerance else ZERO
+    parts = tuple(replace(p, quantity=p.quantity + rest) if p is main else p for p in (*excess, *left))
+    told = [f"the ledger lacks {_effect_text(effect)}" for effect in matched.lack]
+    told += [_beyond_text(part) for part in excess]
+    waiting = [effect for effect in matched.lack if effect.legs < effect.legs_wanted]
     wait = f"{waiting[0].label} is one leg of several: the others are waited for" if waiting else None
     proven = all(part.cause is not Cause.UNEXPLAINED for part in parts)
     return Explanation(main.cause, "; ".join(told[:20]), parts, proven=proven, wait=wait)
@@ -252,11 +292,24 @@ def _beyond_text(part: Part) -> str:
     return f"the ledger was changed by {-part.quantity:f} with no execution behind it"
 
 
-def _with_ratio(part: Part, base: Baseline, drift: Drift) -> Part:
-    """A split scales rows, so it has to know by what."""
-    if part.cause is not Cause.SPLIT or not base.broker_quantity:
+def _with_ratio(part: Part, fit: Sequence[Effect], matched: Matched, base: Baseline, drift: Drift) -> Part:
+    """A split scales rows, so it has to know by what, and what of them was booked after it."""
+    if part.cause is not Cause.SPLIT:
         return part
-    return replace(part, ratio=ratio_of(base, part, drift.position))
+    ordered = sorted(fit, key=in_time)
+    number = next(n for n, effect in enumerate(ordered) if effect.cause is Cause.SPLIT and _is_of(effect, part))
+    held = base.broker_quantity + sum((effect.quantity for effect in ordered[:number]), ZERO)
+    later = {id(effect) for effect in ordered[number + 1 :]}
+    spared = tuple(
+        (change.position_id, change.quantity)
+        for change, group in matched.booked
+        if all(id(effect) in later for effect in group)
+    )
+    return replace(part, ratio=ratio_of(base, held, part, drift.position) if held else None, spared=spared)
+
+
+def _is_of(effect: Effect, part: Part) -> bool:
+    return effect.activities == part.activities and effect.quantity == part.quantity
 
 
 def _is_cut(part: Part, base: Baseline) -> bool:

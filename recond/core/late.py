@@ -36,8 +36,8 @@ def late_links(
     """
     links: list[LateLink] = []
     used: set[object] = set(consumed)
-    unproven = [c for c in corrections if not c.proven and not c.reversed]
-    for run_id, instrument in dict.fromkeys((c.run_id, c.instrument) for c in sorted(unproven, key=lambda c: c.id)):
+    unproven = sorted((c for c in corrections if not c.proven and not c.reversed), key=lambda c: c.id)
+    for run_id, instrument in dict.fromkeys((c.run_id, c.instrument) for c in unproven):
         made = [c for c in unproven if (c.run_id, c.instrument) == (run_id, instrument)]
         allowed = tolerance.get(instrument.asset_class, Decimal(0))
         free = [e for e in bookings(activities, instrument) if not used.intersection(e.activities)]
@@ -69,4 +69,4 @@ def _explaining(
         if near and (renamed or abs(effect.quantity - change) <= tolerance):
             return (effect,)
     before = [effect for effect in trades if at - FILL_BEFORE <= effect.at <= at]
-    return next((group for group in sums_of(before) if abs(sum((e.quantity for e in group), -change)) <= tolerance), ())
+    return next(sums_of(before, change, tolerance), ()) if change else ()

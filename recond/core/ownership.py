@@ -7,45 +7,76 @@ May not claim more precision than the figures have: of equal candidates the like
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
-from itertools import combinations
+from itertools import accumulate, combinations
 
-from recond.core.effects import Effect
+from recond.core.effects import Effect, in_time
 from recond.core.model import Cause, Change, Drift, PastCorrection
 from recond.core.run import Part
 
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})
 """What a platform books of its own accord."""
 SUBSETS_MAX, RUNS_MAX = 12, 60
+ZERO = Decimal(0)
 UNDONE = frozenset({Cause.MISSED_FILL, Cause.EXTERNAL_TRADE, Cause.FILL, Cause.UNEXPLAINED, Cause.AMBIGUOUS})
 """Causes of corrections that a platform may book once more, when it learns of the fill at last."""
 
 
-def lacking(effects: Sequence[Effect], changes: Sequence[Change]) -> tuple[tuple[Effect, ...], tuple[Change, ...]]:
-    """The effects that the ledger's changes did not book, and the changes that no effect is behind."""
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What the ledger's changes have `booked` of the effects, what they `lack`, and what no effect is behind."""
+
+    lack: tuple[Effect, ...]
+    beyond: tuple[Change, ...]
+    booked: tuple[tuple[Change, tuple[Effect, ...]], ...]
+
+
+def match(effects: Sequence[Effect], changes: Sequence[Change]) -> Matched:
+    """Each change with the effects that it has booked, one by one, and then what is left as one lump."""
     left = list(effects)
     beyond: list[Change] = []
-    for change in changes:
-        booked = _booked_by(change, left)
-        if booked:
-            left = [effect for effect in left if effect not in booked]
+    booked: list[tuple[Change, tuple[Effect, ...]]] = []
+    for change in _without_moves(changes):
+        group = _booked_by(change, left)
+        if group:
+            booked.append((change, group))
+            left = _without(left, group)
         else:
             beyond.append(change)
-    total = sum((change.quantity for change in beyond), Decimal(0))
-    if beyond and total == 0:
-        return tuple(left), ()
-    booked = next((group for group in sums_of(left) if _sum(group) == total), ()) if beyond else ()
-    if booked:
-        return tuple(effect for effect in left if effect not in booked), ()
-    return tuple(left), tuple(beyond)
+    total = sum((change.quantity for change in beyond), ZERO)
+    lump = next(sums_of(left, total), ()) if beyond and total else ()
+    if lump or not total:
+        booked += [(change, lump) for change in beyond if lump]
+        return Matched(tuple(_without(left, lump)), (), tuple(booked))
+    return Matched(tuple(left), tuple(beyond), tuple(booked))
+
+
+def _without(left: Sequence[Effect], group: Sequence[Effect]) -> list[Effect]:
+    gone = {id(effect) for effect in group}
+    return [effect for effect in left if id(effect) not in gone]
+
+
+def _without_moves(changes: Sequence[Change]) -> list[Change]:
+    """The changes, each row that went to another strategy as one: its end there and its beginning here book nothing."""
+    kept: list[Change] = []
+    for change in changes:
+        ended = next((each for each in kept if each.position_id == change.position_id and not each.after), None)
+        if ended is None or change.before:
+            kept.append(change)
+            continue
+        kept.remove(ended)
+        if ended.before != change.after:
+            kept.append(replace(change, before=ended.before))
+    return kept
 
 
 def parts_of(effects: Sequence[Effect]) -> tuple[Part, ...]:
     """What the ledger lacks: one part for each cause and owner, those before a split before it."""
-    ordered = sorted(effects, key=lambda effect: (effect.at, effect.activities, effect.executions))
     groups: dict[tuple[object, ...], list[Effect]] = {}
     splits = 0
-    for effect in ordered:
+    for effect in sorted(effects, key=in_time):
         splits += effect.cause is Cause.SPLIT
         kind = (splits, effect.cause, effect.owned, effect.whose, effect.delivered_by, effect.group)
         groups.setdefault(kind, []).append(effect)
@@ -105,36 +136,51 @@ def _is_twice(change: Change, correction: PastCorrection, drift: Drift) -> bool:
 def _booked_by(change: Change, left: Sequence[Effect]) -> tuple[Effect, ...]:
     """The effects that one entry of the journal has booked, likeliest first; none when it fits no sum of them."""
 
-    def unlikely(group: tuple[Effect, ...]) -> tuple[bool, bool, bool, int]:
+    def unlikely(group: tuple[Effect, ...]) -> tuple[bool, bool, bool, int, timedelta]:
         strategies = {effect.whose for effect in group}
         return (
             not all(effect.cause in OWN for effect in group),
             strategies != {change.strategy_id},
             any(effect.at > change.at for effect in group),
             len(group),
+            abs(change.at - group[-1].at),
         )
 
-    fitting = [group for group in sums_of(left, subsets=False) if _sum(group) == change.quantity]
-    return min(fitting, key=unlikely, default=())
+    return min(sums_of(left, change.quantity, subsets=False), key=unlikely, default=())
 
 
-def sums_of(left: Sequence[Effect], *, subsets: bool = True) -> Iterator[tuple[Effect, ...]]:
-    """Effects that may have been booked at once: each, those of one order, some in a row, all; of few, any."""
-    yield from ((effect,) for effect in left)
-    orders = dict.fromkeys(effect.order_id for effect in left if effect.order_id is not None)
-    yield from (tuple(effect for effect in left if effect.order_id == order) for order in orders)
+def sums_of(
+    left: Sequence[Effect], wanted: Decimal, tolerance: Decimal = ZERO, *, subsets: bool = True
+) -> Iterator[tuple[Effect, ...]]:
+    """The effects that add up to it and may have been booked at once.
+
+    That is each alone, those of one order, some in a row, all; of few, any.
+    """
+
+    def fits(total: Decimal) -> bool:
+        return abs(total - wanted) <= tolerance
+
+    orders: dict[str, list[Effect]] = {}
+    for effect in left:
+        if fits(effect.quantity):
+            yield (effect,)
+        if effect.order_id is not None:
+            orders.setdefault(effect.order_id, []).append(effect)
+    yield from (tuple(same) for same in orders.values() if fits(_sum(same)))
     if len(left) <= RUNS_MAX:
-        spans = combinations(range(len(left) + 1), 2)
-        yield from (tuple(left[begin:end]) for begin, end in spans if end - begin > 1)
-    elif left:
+        until = list(accumulate((effect.quantity for effect in left), initial=ZERO))
+        for begin, end in combinations(range(len(until)), 2):
+            if fits(until[end] - until[begin]):
+                yield tuple(left[begin:end])
+    elif fits(_sum(left)):
         yield tuple(left)
     if subsets and len(left) <= SUBSETS_MAX:
         for size in range(2, len(left)):
-            yield from combinations(left, size)
+            yield from (group for group in combinations(left, size) if fits(_sum(group)))
 
 
 def _sum(effects: Sequence[Effect]) -> Decimal:
-    return sum((effect.quantity for effect in effects), Decimal(0))
+    return sum((effect.quantity for effect in effects), ZERO)
 
 
 def _price(effects: Sequence[Effect]) -> Decimal | None:
@@ -142,4 +188,4 @@ def _price(effects: Sequence[Effect]) -> Decimal | None:
     total = _sum(effects)
     if not total or any(effect.price is None or effect.quantity * total < 0 for effect in effects):
         return None
-    return sum((effect.quantity * effect.price for effect in effects if effect.price is not None), Decimal(0)) / total
+    return sum((effect.quantity * effect.price for effect in effects if effect.price is not None), ZERO) / total

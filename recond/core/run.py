@@ -114,10 +114,10 @@ class Part:
 
     `strategy_id` is whose it is when `owned`; `row_id` the row it concerns when that is known. `executions` (by
     `recond.core.evidence.key`) and `activities` (by id, all of `group`) are its evidence, consumed by the correction;
-    `price` is what was paid on average. `legs` are what a split added and took away, `ratio` scales every row; parts
-    are meant one after the other. `reverses` is the correction that it undoes. `goes_to` is the instrument that the
-    rows move to under their new name, `comes_from` the one whose rows move here. `delivered_by` is the contract that
-    shares are taken to have come from.
+    `price` is what was paid on average. `legs` are what a split added and took away, `ratio` scales every row, but for
+    what is `spared`: by row id, what was booked in new shares. Parts are meant one after the other. `reverses` is the
+    correction that it undoes. `goes_to` is the instrument that the rows move to under their new name, `comes_from` the
+    one whose rows move here. `delivered_by` is the contract that shares are taken to have come from.
     """
 
     cause: Cause
@@ -131,6 +131,7 @@ class Part:
     reverses: int | None = None
     legs: tuple[Decimal, Decimal] | None = None
     ratio: Ratio | None = None
+    spared: tuple[tuple[int, Decimal], ...] = ()
     goes_to: Instrument | None = None
     comes_from: Instrument | None = None
     delivered_by: str | None = None

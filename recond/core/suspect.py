@@ -42,9 +42,9 @@ def suspicion(drift: Drift, base: Baseline, now: datetime) -> Effect | None:
     return Effect(Cause.SPLIT, move, now, f"{move:f} by a split {ratio}, the cost basis being the same")
 
 
-def ratio_of(base: Baseline, part: Part, position: BrokerPosition | None) -> Ratio:
-    """By what a split has scaled what was held: by its legs, and as the prices tell when fractions were paid out."""
-    before, after = base.broker_quantity, base.broker_quantity + part.quantity
+def ratio_of(base: Baseline, held: Decimal, part: Part, position: BrokerPosition | None) -> Ratio:
+    """By what a split has scaled what was `held`: by its legs, and as the prices tell when fractions were paid out."""
+    before, after = held, held + part.quantity
     if part.legs is not None:
         added, taken = part.legs
         before, after = (taken, added) if before > 0 else (added, taken)
@@ -101,10 +101,16 @@ def pair_renames(
         text += "" if proven else ", by its asset id; suspected until an activity proves it"
         leaves, comes = _leg(told, old), _leg(shown, match)
         paired[old.instrument] = Explanation(
-            Cause.SYMBOL_CHANGE, text, (replace(leaves, goes_to=match.instrument),), proven=proven
+            Cause.SYMBOL_CHANGE,
+            text,
+            (replace(leaves, cause=Cause.SYMBOL_CHANGE, goes_to=match.instrument),),
+            proven=proven,
         )
         paired[match.instrument] = Explanation(
-            Cause.SYMBOL_CHANGE, text, (replace(comes, comes_from=old.instrument),), proven=proven
+            Cause.SYMBOL_CHANGE,
+            text,
+            (replace(comes, cause=Cause.SYMBOL_CHANGE, comes_from=old.instrument),),
+            proven=proven,
         )
     for drift in drifts:
         explanation = paired[drift.instrument]
@@ -133,7 +139,7 @@ def _leg(explanation: Explanation, drift: Drift) -> Part:
 
 def _split_ratio(base: Baseline, position: BrokerPosition | None) -> Ratio | None:
     """The ratio of what looks like a split: exact with the cost basis unchanged, or cut to whole shares."""
-    if position is None or position.cost_basis is None or base.cost_basis is None:
+    if position is None or not position.cost_basis or not base.cost_basis:
         return None
     exact = Fraction(position.quantity) / Fraction(base.broker_quantity)
     small = exact > 0 and max(exact.numerator, exact.denominator) <= RATIO_MAX

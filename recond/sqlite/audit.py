@@ -162,7 +162,7 @@ def _odd_rows(ledger: sqlite3.Connection) -> Iterator[str]:
     accounts = {name for (name,) in ledger.execute("SELECT name FROM accounts")}
     rows = ledger.execute(
         "SELECT account, status, side, closed_at, id, symbol, asset_class, strategy_id, quantity, version, entry_price,"
-        " market_value FROM positions ORDER BY id"
+        " market_value, asset_id FROM positions ORDER BY id"
     )
     for account, status, side, closed_at, *row in rows:
         row_id, quantity, read = row[0], row[4], row_of(*row)

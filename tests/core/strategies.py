@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from hypothesis import strategies as st
 
 from recond.core.model import BrokerPosition, Drift, Holdings, Instrument, Kind, LedgerRow, Unreadable
+from recond.core.run import Action, Correction
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ZERO = Decimal(0)
@@ -156,3 +157,18 @@ def exact_sum(rows: tuple[LedgerRow, ...]) -> Decimal:
         number = int("".join(map(str, digits))) * 10 ** (places + int(exponent))
         total += -number if sign else number
     return _decimal(total < 0, abs(total), places)
+
+
+def applied(rows: tuple[LedgerRow, ...], corrections: tuple[Correction, ...]) -> tuple[LedgerRow, ...]:
+    """The open rows after the corrections, by the ledger's own rules: one open row per symbol and strategy."""
+    book = {(r.symbol, r.strategy_id): r for r in rows}
+    for number, correction in enumerate(corrections, start=1000):
+        key = (correction.instrument.symbol, correction.strategy_id)
+        assert book.get(key) == correction.row
+        assert correction.before == (Decimal(0) if correction.row is None else correction.row.quantity)
+        assert correction.before != correction.after
+        assert (correction.action is Action.OPEN) == (correction.row is None)
+        assert (correction.action is Action.CLOSE) == (correction.after == 0)
+        opened = row(key[0], correction.after, key[1], row_id=number, asset_class=correction.instrument.asset_class)
+        book[key] = replace(correction.row or opened, quantity=correction.after)
+    return tuple(r for r in book.values() if r.quantity != 0)

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from recond.core.correct import correct
 from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide
 from recond.core.diff import diff
-from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
-from recond.core.run import Action, Correction, Explanation, Outcome
+from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
+from recond.core.run import AcceptedNow, Explanation, Outcome, Part
 from tests.core.strategies import (
     NOW,
     TOLERANCE,
     Books,
+    applied,
     books,
     broker_quantities,
     drift_of,
@@ -33,21 +34,6 @@ USE_BROKER = Policy(Resolution.USE_BROKER, {})
 MANUAL = Policy(Resolution.MANUAL, {})
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
 LATER = NOW + timedelta(minutes=5)
-
-
-def applied(rows: tuple[LedgerRow, ...], corrections: tuple[Correction, ...]) -> tuple[LedgerRow, ...]:
-    """The open rows after the corrections, by the ledger's own rules: one open row per symbol and strategy."""
-    book = {(r.symbol, r.strategy_id): r for r in rows}
-    for number, correction in enumerate(corrections, start=1000):
-        key = (correction.instrument.symbol, correction.strategy_id)
-        assert book.get(key) == correction.row
-        assert correction.before == (Decimal(0) if correction.row is None else correction.row.quantity)
-        assert correction.before != correction.after
-        assert (correction.action is Action.OPEN) == (correction.row is None)
-        assert (correction.action is Action.CLOSE) == (correction.after == 0)
-        opened = row(key[0], correction.after, key[1], row_id=number, asset_class=correction.instrument.asset_class)
-        book[key] = replace(correction.row or opened, quantity=correction.after)
-    return tuple(r for r in book.values() if r.quantity != 0)
 
 
 def drifts_of(both: Books, rows: tuple[LedgerRow, ...]) -> tuple[Drift, ...]:
@@ -303,3 +289,163 @@ def test_case_31_doubt_does_not_end_an_open_conflict() -> None:
     assert doubted.corrections == ()
     other_kind = decide(drift, WHY, MANUAL, Matters("no account", replace(known, kind=Kind.QUANTITY), None), LATER)
     assert other_kind.conflict is None
+
+
+# Operators
+
+
+def decision(drift: Drift, resolution: Resolution = Resolution.USE_BROKER, **more: object) -> Decision:
+    """What an operator has decided about these quantities."""
+    made = Decision(3, drift.instrument, resolution, drift.broker, drift.ledger, "ann", NOW, conflict_id=5)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+SEVERAL = drift_of("AAPL", 9, row("AAPL", 5, "alpha", row_id=1), row("AAPL", 5, "beta", row_id=2))
+OPEN = replace(conflict_of(decide(SEVERAL, WHY, MANUAL, Matters(), NOW)), id=5, note="seen")
+
+
+def decided(drift: Drift, made: Decision, *, policy: Policy = MANUAL, **more: object) -> Outcome:
+    """The outcome of a decision about the open conflict."""
+    return decide(drift, WHY, policy, Matters(conflict=OPEN, decision=made, **more), LATER)  # type: ignore[arg-type]
+
+
+def test_an_operator_goes_before_the_policy() -> None:
+    """What was decided about these very quantities is done, on the row that was named, and ends the conflict."""
+    outcome = decided(SEVERAL, decision(SEVERAL, names_row=True, strategy_id="beta", note="mine"))
+    assert [(c.strategy_id, c.after) for c in outcome.corrections] == [("beta", 4)]
+    assert outcome.resolution is Resolution.USE_BROKER
+    ended = conflict_of(outcome)
+    assert (ended.id, ended.sightings, ended.resolved_at, ended.resolved_by) == (5, 2, LATER, "ann")
+    assert ended.note == "mine"
+    assert outcome.decision == decision(SEVERAL, names_row=True, strategy_id="beta", note="mine", outcome="done")
+    silent = conflict_of(decided(SEVERAL, decision(SEVERAL, names_row=True, strategy_id="beta")))
+    assert silent.note == "seen"
+
+
+@pytest.mark.parametrize("other", [{"broker_quantity": Decimal(8)}, {"ledger_quantity": Decimal(11)}])
+def test_a_decision_about_other_quantities_is_refused(other: dict[str, Decimal]) -> None:
+    """The operator saw something else: the policy stands, and the decision says why nothing came of it."""
+    for resolution in (Resolution.USE_BROKER, Resolution.USE_DB):
+        made = decision(SEVERAL, resolution, names_row=True, strategy_id="beta", **other)
+        outcome = decided(SEVERAL, made)
+        assert (outcome.corrections, outcome.accepted, outcome.resolution) == ((), None, Resolution.MANUAL)
+        assert conflict_of(outcome) == replace(OPEN, sightings=2, last_seen_at=LATER)
+        assert outcome.decision == replace(made, outcome="refused: the quantities are others now")
+
+
+def test_a_decision_about_what_is_in_doubt_is_refused() -> None:
+    """Nobody may act on what is not proven, or is waited for; accepting the hold is another decision."""
+    for matters, why in (({"doubt": "not shown"}, WHY), ({}, replace(WHY, wait="for its other leg"))):
+        made = decision(SEVERAL, names_row=True, strategy_id="beta")
+        matter = Matters(conflict=OPEN, decision=made, **matters)  # type: ignore[arg-type]
+        outcome = decide(SEVERAL, why, USE_BROKER, matter, LATER)
+        assert (outcome.corrections, outcome.accepted) == ((), None)
+        assert outcome.hold is not None
+        assert outcome.hold.reason == matters.get("doubt", "for its other leg")
+        assert outcome.decision == replace(made, outcome="refused: it is on hold")
+
+
+def test_accepting_a_hold_does_what_the_policy_says() -> None:
+    """That set, once: the doubt is set aside, and with the policy `manual` it becomes a conflict."""
+    gone = drift_of("AAPL", 0, row("AAPL", 5))
+    held = Hold(7, gone.instrument, "not shown", gone.broker, gone.ledger, NOW)
+    made = decision(gone, conflict_id=None, hold_id=7)
+    for policy, closed in ((USE_BROKER, 1), (MANUAL, 0)):
+        outcome = decide(gone, WHY, policy, Matters("not shown", None, held, made), LATER)
+        assert (len(outcome.corrections), outcome.hold) == (closed, None)
+        assert (outcome.conflict is None) == bool(closed)
+        assert outcome.decision == replace(made, outcome="done")
+    more = drift_of("AAPL", 0, row("AAPL", 6))
+    refused = decide(more, WHY, USE_BROKER, Matters("not shown", None, held, made), LATER)
+    assert refused.corrections == ()
+    assert refused.hold is not None
+    assert (refused.hold.id, refused.hold.ledger_quantity) == (7, 6)
+    assert refused.decision is not None
+    assert refused.decision.outcome == "refused: the quantities are others now"
+
+
+def test_the_ledger_stands_when_the_operator_says_so() -> None:
+    """`use_db` writes no row: the signed difference is accepted, by whom, and the conflict has ended."""
+    outcome = decided(SEVERAL, decision(SEVERAL, Resolution.USE_DB, note="a loan"))
+    assert (outcome.corrections, outcome.resolution) == ((), Resolution.USE_DB)
+    assert outcome.accepted == Accepted(SEVERAL.instrument, Decimal(-1), LATER, "ann", "a loan")
+    assert (conflict_of(outcome).resolved_by, conflict_of(outcome).resolved_at) == ("ann", LATER)
+    assert outcome.settled
+
+
+def test_an_operator_who_names_no_row_among_several_is_told_to() -> None:
+    """Without a row, or with one that would get the other sign, the conflict stays open and says so."""
+    unnamed = decided(SEVERAL, decision(SEVERAL))
+    assert unnamed.decision is not None
+    assert unnamed.decision.outcome is not None
+    assert unnamed.decision.outcome.startswith("refused: several strategies")
+    flipped = drift_of("AAPL", 3, row("AAPL", 5, "alpha", row_id=1), row("AAPL", 5, "beta", row_id=2))
+    wrong = decided(flipped, decision(flipped, names_row=True, strategy_id="beta"))
+    assert wrong.decision is not None
+    assert wrong.decision.outcome is not None
+    assert "other sign" in wrong.decision.outcome
+    for outcome in (unnamed, wrong):
+        assert (outcome.corrections, outcome.resolution) == ((), Resolution.MANUAL)
+        assert not conflict_of(outcome).resolved
+
+
+def test_of_several_causes_the_strictest_decides_and_is_told() -> None:
+    """A later pass knows the open conflict by its cause alone, so it is the one that an operator decides about."""
+    policy = Policy(Resolution.USE_BROKER, {Cause.LEDGER_EDIT: Resolution.MANUAL})
+    parts = (Part(Cause.TRANSFER, Decimal(4)), Part(Cause.LEDGER_EDIT, Decimal(-2)))
+    drift = drift_of("AAPL", 7, row("AAPL", 5))
+    outcome = decide(drift, Explanation(Cause.TRANSFER, "both", parts), policy, Matters(), NOW)
+    assert (outcome.resolution, outcome.corrections) == (Resolution.MANUAL, ())
+    known = replace(conflict_of(outcome), id=5)
+    again = decide(drift, Explanation(known.cause, known.explanation), policy, Matters(conflict=known), LATER)
+    assert (again.resolution, again.corrections, conflict_of(again).sightings) == (Resolution.MANUAL, (), 2)
+    open_to_all = decide(drift, Explanation(Cause.TRANSFER, "both", parts), USE_BROKER, Matters(), NOW)
+    assert conflict_of(open_to_all).cause is Cause.TRANSFER
+
+
+def test_what_cannot_be_told_is_said_once() -> None:
+    """A conflict that is seen again does not grow a sentence with each pass."""
+    first = decide(SEVERAL, WHY, USE_BROKER, Matters(), NOW)
+    again = decide(SEVERAL, first.explanation, USE_BROKER, Matters(conflict=OPEN), LATER)
+    assert again.explanation.text == first.explanation.text
+
+
+def test_both_names_are_done_at_once() -> None:
+    """The old name's rows are renamed by its outcome, and the new one's has nothing to add."""
+    old, new = drift_of("AAPL", 0, row("AAPL", 5, "alpha")), drift_of("MSFT", 5)
+    goes = Explanation(Cause.SYMBOL_CHANGE, "t", (Part(Cause.SYMBOL_CHANGE, Decimal(-5), goes_to=new.instrument),))
+    comes = Explanation(Cause.SYMBOL_CHANGE, "t", (Part(Cause.SYMBOL_CHANGE, Decimal(5), comes_from=old.instrument),))
+    renamed = decide(old, goes, USE_BROKER, Matters(partner=new), NOW)
+    assert [(c.instrument, c.strategy_id, c.after) for c in renamed.corrections] == [(new.instrument, "alpha", 5)]
+    taken_in = decide(new, comes, USE_BROKER, Matters(partner=old), NOW)
+    assert (taken_in.corrections, taken_in.settled, taken_in.conflict) == ((), True, None)
+    closed = decide(old, goes, USE_BROKER, Matters(partner=new, decision=decision(old)), NOW)
+    assert [(c.instrument, c.after) for c in closed.corrections] == [(old.instrument, 0)]
+
+
+@pytest.mark.parametrize(
+    ("broker", "ledger", "more"),
+    [(5, 4, False), (5, 5, False), (5, 6, True), (-5, -6, True), (-5, -4, False), (0, 1, True), (5, -1, True),
+     (5, 0, False), (0, 0, False)],
+)  # fmt: skip
+def test_a_ledger_that_claims_more_than_there_is(broker: int, ledger: int, more: bool) -> None:
+    """More of the same sign, the other sign, or something where the broker has nothing."""
+    accepted = Accepted(Instrument("us_equity", "AAPL"), Decimal(broker - ledger), NOW, "me")
+    standing = AcceptedNow(accepted, Decimal(broker), Decimal(ledger))
+    assert standing.claims_more is more
+
+
+@given(drifts(), st.sampled_from(list(Resolution)), st.booleans())
+def test_deciding_twice_is_deciding_once(drift: Drift, default: Resolution, doubted: bool) -> None:
+    """The same input gives the same outcome, and a held instrument has no correction and accepts nothing."""
+    made = decision(drift, Resolution.USE_DB)
+    for matters in (
+        Matters("not shown" if doubted else None),
+        Matters("not shown" if doubted else None, decision=made),
+    ):
+        outcome = decide(drift, WHY, Policy(default, {}), matters, NOW)
+        assert decide(drift, WHY, Policy(default, {}), matters, NOW) == outcome
+        if doubted:
+            assert (outcome.corrections, outcome.accepted) == ((), None)
+            assert outcome.hold is not None
+            assert not outcome.settled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.explain import Known, Patience, base_of, explain
+from recond.core.explain import base_of
 from recond.core.model import (
     Activity,
     Baseline,
@@ -19,122 +19,29 @@ from recond.core.model import (
     Change,
     Drift,
     Execution,
-    Instrument,
-    LedgerRow,
-    PastCorrection,
 )
-from recond.core.run import Explanation
+from tests.core.stories import (
+    BASE_AT,
+    CALL,
+    NOW,
+    PUT,
+    STRATEGIES,
+    base,
+    booking,
+    causes,
+    change,
+    coin,
+    corrected,
+    equity,
+    fill,
+    legs,
+    option,
+    shown,
+    split,
+    together,
+    why,
+)
 from tests.core.strategies import drift_of, position, row
-
-BASE_AT = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
-NOW = BASE_AT + timedelta(minutes=10)
-PATIENCE = Patience(late=timedelta(seconds=25), corporate=timedelta(minutes=10))
-STRATEGIES = {"mean": "mean-", "trend": "trend-"}
-TOLERANCE = {"us_equity": Decimal("0.0001"), "us_option": Decimal(0), "crypto": Decimal("0.000000001")}
-CALL, PUT = "AAPL260116C00150000", "AAPL260102P00150000"
-
-
-def fill(
-    quantity: str | int,
-    minute: float = 5,
-    *,
-    order: str = "o1",
-    client: str | None = None,
-    symbol: str = "AAPL",
-    price: int | None = 10,
-    cum: str | int | None = None,
-    **more: object,
-) -> Execution:
-    """An execution so many minutes after the baseline."""
-    return Execution(
-        symbol=symbol,
-        at=BASE_AT + timedelta(minutes=minute),
-        quantity=Decimal(quantity),
-        order_id=order,
-        cum_quantity=abs(Decimal(cum if cum is not None else quantity)),
-        price=None if price is None else Decimal(price),
-        client_order_id=client,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-def booking(
-    kind: str,
-    quantity: str | int | None,
-    minute: float = 5,
-    *,
-    symbol: str | None = "AAPL",
-    sub_type: str | None = None,
-    group: str | None = None,
-    number: int = 1,
-    **more: object,
-) -> Activity:
-    """An activity that is no trade."""
-    return Activity(
-        id=f"{kind}-{symbol}-{number}",
-        type=kind,
-        sub_type=sub_type,
-        symbol=symbol,
-        quantity=None if quantity is None else Decimal(quantity),
-        price=None,
-        at=BASE_AT + timedelta(minutes=minute),
-        group_id=group,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-def change(
-    quantity: str | int, minute: float = 5.1, *, strategy: str | None = None, seq: int = 9, row_id: int = 1
-) -> Change:
-    """Somebody added so much to a row."""
-    at = BASE_AT + timedelta(minutes=minute)
-    return Change(seq, row_id, "AAPL", strategy, Decimal(0), Decimal(quantity), at)
-
-
-def base(drift: Drift, broker: str | int, ledger: str | int | None = None, cost: str | int | None = None) -> Baseline:
-    """What both held before, at a cost of 8 a share."""
-    held = Decimal(broker)
-    costs = held * 8 if cost is None else Decimal(cost)
-    return Baseline(drift.instrument, held, Decimal(held if ledger is None else ledger), costs, BASE_AT, 5)
-
-
-def why(
-    drift: Drift,
-    before: Baseline | None,
-    *,
-    executions: Sequence[Execution] = (),
-    activities: Sequence[Activity] = (),
-    changes: Sequence[Change] = (),
-    corrections: Sequence[PastCorrection] = (),
-    strategies: Mapping[str, str] = STRATEGIES,
-    now: datetime = NOW,
-    age_s: float = 20,
-) -> Explanation:
-    """The explanation of one drift."""
-    known = Known(
-        now,
-        tuple(executions),
-        tuple(activities),
-        changes=tuple(changes),
-        corrections=tuple(corrections),
-        strategies=strategies,
-    )
-    ages = {drift.instrument: timedelta(seconds=age_s)}
-    return explain([drift], {drift.instrument: before}, ages, known, PATIENCE, TOLERANCE)[drift.instrument]
-
-
-def together(
-    drifts: Sequence[Drift], before: Sequence[Baseline], *activities: Activity, now: datetime = NOW
-) -> list[Explanation]:
-    """The explanations of several drifts that were confirmed at once."""
-    known = Known(now, activities=activities, strategies=STRATEGIES)
-    made = explain(drifts, {b.instrument: b for b in before}, {}, known, PATIENCE, TOLERANCE)
-    return [made[drift.instrument] for drift in drifts]
-
-
-def causes(explanation: Explanation) -> list[tuple[Cause, Decimal, str | None]]:
-    """Its parts in short."""
-    return [(part.cause, part.quantity, part.strategy_id) for part in explanation.parts]
 
 
 def test_what_is_found_at_first_contact_is_adopted() -> None:
@@ -226,14 +133,6 @@ def test_a_mistake_that_the_platform_has_undone_is_none() -> None:
     made = [change(7, 1, seq=6), change(-7, 2, seq=7)]
     explanation = why(drift, base(drift, 10), executions=[fill(5, client="mean-1")], changes=made)
     assert causes(explanation) == [(Cause.MISSED_FILL, Decimal(5), "mean")]
-
-
-def corrected(quantity: int, *, strategy: str | None = None, row_id: int = 1, **more: object) -> PastCorrection:
-    """What recond did to a row a minute before the platform did the same."""
-    at = BASE_AT + timedelta(minutes=4)
-    instrument = Instrument("us_equity", "AAPL")
-    made = PastCorrection(7, 3, row_id, instrument, strategy, Decimal(0), Decimal(quantity), Cause.MISSED_FILL, at)
-    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def test_what_was_corrected_and_then_booked_is_booked_twice() -> None:
@@ -351,13 +250,6 @@ def test_two_causes_at_once_are_both_told() -> None:
     assert explanation.causes == (Cause.TRANSFER, Cause.MISSED_FILL)
 
 
-def split(old: str | int, new: str | int, *, lieu: bool = False) -> list[Activity]:
-    """The legs of a split."""
-    legs = [booking("SPLIT", f"-{old}", group="g", number=1), booking("SPLIT", new, group="g", number=2)]
-    cash = booking("SPLIT", None, group="g", number=3, net_amount=Decimal(4))
-    return [*legs, cash] if lieu else legs
-
-
 def test_a_split_is_proven_by_its_legs() -> None:
     """The ratio is that of the legs, also when a fill came before it."""
     drift = drift_of("AAPL", 200, row("AAPL", 100))
@@ -396,28 +288,6 @@ def test_cash_in_lieu_of_fractions_is_waited_for() -> None:
     assert why(drift, base(drift, 33), age_s=601).wait is None
     told = why(drift, base(drift, 33), activities=split(33, 1, lieu=True))
     assert (told.wait, told.evident, str(told.parts[0].ratio)) == (None, True, "1:20")
-
-
-def shown(symbol: str, quantity: int, cost: int, *rows: object) -> Drift:
-    """A drift whose position has that cost basis."""
-    drift = drift_of(symbol, quantity, *rows)  # type: ignore[arg-type]
-    assert drift.position is not None
-    return replace(drift, position=replace(drift.position, cost_basis=Decimal(cost)))
-
-
-def equity(symbol: str, broker: int, *rows: object, asset: str = "id-1") -> Drift:
-    """A drift of an equity that the asset id of its rows and of its position follows."""
-    drift = drift_of(symbol, broker, *(replace(each, asset_id=asset) for each in rows))  # type: ignore[type-var]
-    held = None if drift.position is None else replace(drift.position, asset_id=asset)
-    return replace(drift, position=held)
-
-
-def legs(group: str = "g") -> list[Activity]:
-    """The old name goes, the new one comes."""
-    return [
-        booking("NC", -10, symbol="AAPL", sub_type="SNC", group=group),
-        booking("NC", 10, symbol="MSFT", sub_type="SNC", group=group),
-    ]
 
 
 def test_a_new_name_is_found_by_the_legs_or_by_the_asset_id() -> None:
@@ -465,11 +335,6 @@ def test_what_nothing_explains_waits_for_the_legs_of_an_open_group() -> None:
     assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.UNEXPLAINED, True)]
 
 
-def option(symbol: str, broker: int, *rows: LedgerRow) -> Drift:
-    """A drift of a contract."""
-    return replace(drift_of("AAPL", broker, *rows), instrument=Instrument("us_option", symbol))
-
-
 def test_a_contract_past_its_expiry_is_suspected_to_have_expired() -> None:
     """Gone after its last day's close: expired, as it seems; before, nobody knows why."""
     drift = option(PUT, 0, row(PUT, 2, asset_class="us_option"))
@@ -514,11 +379,6 @@ def test_a_leg_without_symbol_is_found_by_its_group() -> None:
 
 
 # Coins
-
-
-def coin(broker: str, ledger: str) -> Drift:
-    """A drift of a coin."""
-    return drift_of("BTCUSD", broker, row("BTCUSD", ledger, asset_class="crypto"))
 
 
 def test_a_fee_taken_in_the_coin_is_found_in_the_band_of_what_was_bought() -> None:

@@ -1,0 +1,243 @@
+"""The end of a pass: what is in doubt is held, two names are done together, and an operator is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from recond.core.absence import Guards
+from recond.core.conclude import withhold
+from recond.core.conclusion import Both, conclusion
+from recond.core.decide import Policy
+from recond.core.diff import diff
+from recond.core.judge import Judgement, Timing
+from recond.core.model import (
+    AccountState,
+    Baseline,
+    BrokerPosition,
+    Cause,
+    Conflict,
+    Decision,
+    Drift,
+    Hold,
+    Holdings,
+    Instrument,
+    Kind,
+    LedgerReading,
+    LedgerRow,
+    Resolution,
+)
+from recond.core.rules import Rules
+from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
+from tests.core.strategies import CLASSES, NOW, TOLERANCE, position, row
+
+WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
+HEADER = Run(7, "main", 1, 4, (Reason.TIMER,), NOW, NOW, 0.5, RunStatus.FAILED)
+RULES = Rules(
+    account="main",
+    user_id=1,
+    environment="paper",
+    interval_s=300.0,
+    timing=Timing(settle_s=15.0, broker_lag_s=10.0, confirm_after_s=2.0, pending_max_s=120.0),
+    tolerance=TOLERANCE,
+    ignore=frozenset(),
+    policy=Policy(Resolution.USE_BROKER, {}),
+    guards=Guards(vanish_min=3, vanish_fraction=Decimal("0.5")),
+    requests_per_minute=60,
+)
+
+
+def instrument(symbol: str) -> Instrument:
+    """The instrument of a symbol of these tests."""
+    return Instrument(CLASSES[symbol], symbol)
+
+
+def proof(*shown: BrokerPosition) -> AccountState:
+    """An account whose market value is that of these positions."""
+    value = sum((p.market_value for p in shown if p.market_value is not None), Decimal(0))
+    return AccountState("id", "ACTIVE", equity=Decimal(5000), long_market_value=value, short_market_value=Decimal(0))
+
+
+def concluded(
+    shown: Sequence[BrokerPosition],
+    rows: Sequence[LedgerRow],
+    *,
+    why: Mapping[str, Explanation] | None = None,
+    account: AccountState | None = None,
+    unconfirmed: str = "",
+    rules: Rules = RULES,
+    **known: object,
+) -> Record:
+    """The end of a pass that confirmed all drifts but that of one symbol; the account bears out what is shown."""
+    reading = LedgerReading(tuple(rows), seq=9, **known)  # type: ignore[arg-type]
+    holdings = Holdings(tuple(shown))
+    comparison = diff(holdings, reading.rows, (), TOLERANCE, frozenset(), reading.accepted)
+    confirmed = tuple(d for d in comparison.drifts if d.instrument.symbol != unconfirmed)
+    both = Both(holdings, reading, comparison, Judgement(confirmed, (), {}))
+    explained = {d.instrument: (why or {}).get(d.instrument.symbol, WHY) for d in confirmed}
+    return conclusion(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
+
+
+def held(record: Record) -> dict[str, str]:
+    """Why instruments are held."""
+    return {hold.instrument.symbol: hold.reason for hold in record.run.open_holds}
+
+
+def made(record: Record) -> list[tuple[str, str, str | None, Decimal]]:
+    """The corrections in short."""
+    return [(c.action, c.instrument.symbol, c.strategy_id, c.after) for c in record.run.corrections]
+
+
+def test_each_drift_is_decided_about_with_what_is_open_on_it() -> None:
+    """Its own conflict, hold and decision, and nobody else's; what is decided is added up."""
+    at, one = NOW, Decimal(1)
+    conflict = Conflict(
+        5, instrument("AAPL"), Kind.QUANTITY, Cause.FILL, one, one, Resolution.MANUAL, at, at, sightings=2
+    )  # fmt: skip
+    hold = Hold(6, instrument("MSFT"), "old", Decimal(0), one, at)
+    record = concluded(
+        [position("AAPL", 7)],
+        [row("AAPL", 5), row("MSFT", 1, row_id=2)],
+        account=AccountState("id", "ACTIVE"),
+        conflicts=(conflict,),
+        holds=(hold,),
+        rules=replace(RULES, policy=Policy(Resolution.MANUAL, {})),
+    )
+    assert [(c.id, c.sightings, c.broker_quantity) for c in record.run.conflicts] == [(5, 3, 7)]
+    assert [(h.id, h.reason != "old") for h in record.run.open_holds] == [(6, True)]
+    assert (record.again_s, record.seq, record.read_at) == (52.0, 9, NOW)
+
+
+def test_absence_that_nothing_proves_is_held() -> None:
+    """The account's own figures prove it, evidence makes them needless, and looks do not."""
+    rows = [row("AAPL", 5, market_value=50)]
+    assert made(concluded([], rows)) == [(Action.CLOSE, "AAPL", None, 0)]
+    wrong = proof(position("AAPL", 5))
+    assert "the account says 50.00 is held" in held(concluded([], rows, account=wrong))["AAPL"]
+    part = Part(Cause.TRANSFER, Decimal(-5), activities=("a",))
+    told = Explanation(Cause.TRANSFER, "t", (part,), proven=True)
+    assert not held(concluded([], rows, why={"AAPL": told}, account=wrong))
+    assert held(concluded([], rows, why={"AAPL": replace(told, proven=False)}, account=wrong))
+
+
+def test_open_positions_are_those_of_the_ledger() -> None:
+    """Three of seven are not half of them: what agrees and what drifts counts, what only the broker has does not."""
+    gone = [row("AAPL", 1), row("MSFT", 1, row_id=2), row("BRK.B", 1, row_id=3)]
+    there = position("BTCUSD", 1)
+    few = concluded([there], [*gone, row("BTCUSD", 1, row_id=4)], account=proof(there))
+    assert len(held(few)) == 3
+    quotas = replace(RULES, guards=Guards(vanish_min=3, vanish_fraction=Decimal("0.8")))
+    many = concluded([there], [*gone, row("BTCUSD", 1, row_id=4)], account=proof(there), rules=quotas)
+    assert not held(many)
+    drifting = concluded([there], [*gone, row("BTCUSD", 2, row_id=4)], account=proof(there), rules=quotas)
+    assert not held(drifting)
+    foreign = concluded([there], gone, account=proof(there), rules=quotas)
+    assert len(held(foreign)) == 3
+
+
+def test_a_row_that_somebody_took_away_is_held_and_not_opened_again() -> None:
+    """It says which row; accepted, it is entered anew."""
+    shown, lost = [position("AAPL", 5)], (row("AAPL", 5, row_id=12),)
+    record = concluded(shown, [], lost=lost)
+    assert made(record) == []
+    assert "ledger row 12 with 5 is gone, though nobody closed it" in held(record)["AAPL"]
+    assert not held(concluded(shown, [], lost=(row("MSFT", 5),)))
+    (hold,) = record.run.open_holds
+    accepted = Decision(
+        1, hold.instrument, Resolution.USE_BROKER, Decimal(5), Decimal(0), "ann", NOW, hold_id=6
+    )  # fmt: skip
+    again = concluded(shown, [], lost=lost, holds=(replace(hold, id=6),), decisions=(accepted,))
+    assert made(again) == [(Action.OPEN, "AAPL", None, 5)]
+    assert [h.ended_by for h in again.run.ended_holds] == ["accepted by ann"]
+
+
+# A new name
+
+
+def renamed(*, proven: bool = True) -> dict[str, Explanation]:
+    """AAPL is called MSFT now."""
+    goes = Part(Cause.SYMBOL_CHANGE, Decimal(-5), activities=("a",), goes_to=instrument("MSFT"))
+    comes = Part(Cause.SYMBOL_CHANGE, Decimal(5), activities=("b",), comes_from=instrument("AAPL"))
+    return {
+        "AAPL": Explanation(Cause.SYMBOL_CHANGE, "t", (goes,), proven=proven),
+        "MSFT": Explanation(Cause.SYMBOL_CHANGE, "t", (comes,), proven=proven),
+    }
+
+
+SHOWN, ROWS = [position("MSFT", 5)], [row("AAPL", 3, "alpha"), row("AAPL", 2, "beta", row_id=2)]
+
+
+def test_a_new_name_takes_the_rows_over() -> None:
+    """All rows, and both baselines follow; nothing is opened or closed."""
+    record = concluded(SHOWN, ROWS, why=renamed())
+    assert made(record) == [(Action.SET, "MSFT", "alpha", 3), (Action.SET, "MSFT", "beta", 2)]
+    assert [c.row for c in record.run.corrections] == ROWS
+    assert {b.instrument.symbol: (b.broker_quantity, b.ledger_quantity) for b in record.baselines} == {
+        "AAPL": (0, 0),
+        "MSFT": (5, 5),
+    }
+    assert (record.run.added, record.run.removed, record.run.status) == (0, 0, RunStatus.SUCCESS)
+
+
+def test_a_doubt_about_one_name_holds_both() -> None:
+    """The old one's absence, and a row of the new one that somebody took away."""
+    absent = concluded(SHOWN, ROWS, why=renamed(proven=False), account=proof(position("AAPL", 500)))
+    lost = concluded(SHOWN, ROWS, why=renamed(), lost=(row("MSFT", 1, row_id=12),))
+    for record, first, other in ((absent, "AAPL", "MSFT"), (lost, "MSFT", "AAPL")):
+        assert made(record) == []
+        assert held(record)[other] == f"{first} is held: {held(record)[first]}"
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "MSFT"])
+@pytest.mark.parametrize("more", [{}, {"hold_id": 6}, {"broker_quantity": Decimal(9)}])
+def test_an_operators_word_about_one_name_parts_the_two(symbol: str, more: dict[str, object]) -> None:
+    """Whatever comes of the decision, the position is not entered under the new name and renamed to it as well."""
+    broker = Decimal(0 if symbol == "AAPL" else 5)
+    said = Decision(1, instrument(symbol), Resolution.USE_BROKER, broker, 5 - broker, "ann", NOW, conflict_id=5)
+    decision = replace(said, **more)  # type: ignore[arg-type]
+    record = concluded(SHOWN, ROWS, why=renamed(), decisions=(decision,))
+    assert sorted(made(record), key=str) == [
+        (Action.CLOSE, "AAPL", "alpha", 0),
+        (Action.CLOSE, "AAPL", "beta", 0),
+        (Action.OPEN, "MSFT", None, 5),
+    ]
+
+
+def test_a_name_whose_other_one_is_not_there_has_no_partner() -> None:
+    """Its drift was not confirmed: the old rows close and nothing is renamed."""
+    record = concluded(SHOWN, ROWS, why=renamed(), unconfirmed="MSFT")
+    assert [action for action, *_ in made(record)] == [Action.CLOSE, Action.CLOSE]
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "MSFT"])
+def test_both_names_are_withheld_when_one_was_changed(symbol: str) -> None:
+    """Half a rename would double the position or lose it."""
+    other = [position("BRK.B", 1)]
+    record = concluded([*SHOWN, *other], ROWS, why=renamed())
+    kept = withhold(record, frozenset({symbol}))
+    assert [p.instrument.symbol for p in kept.run.pending] == ["MSFT", "AAPL"]
+    assert made(kept) == [(Action.OPEN, "BRK.B", None, 1)]
+    assert [b.instrument.symbol for b in kept.baselines] == ["BRK.B"]
+    assert len(made(withhold(record, frozenset({"BRK.B"})))) == 2
+
+
+def test_baselines_and_equity_reach_the_proof() -> None:
+    """Three that vanish at once take an equity from before, and a worth, which the baseline may tell alone."""
+    rows = [row(s, 1, row_id=n, entry_price=None) for n, s in enumerate(("AAPL", "MSFT", "BRK.B"))]
+    bases = {
+        each: Baseline(each, Decimal(1), Decimal(1), Decimal(8), NOW)
+        for each in map(instrument, ("AAPL", "MSFT", "BRK.B"))
+    }
+    assert "no equity is known" in held(concluded([], rows, baselines=bases))["AAPL"]
+    assert not held(concluded([], rows, baselines=bases, equity=Decimal(5001)))
+    assert "what they were worth" in held(concluded([], rows, equity=Decimal(5001)))["AAPL"]
+
+
+def test_the_makers_drift_is_what_was_compared() -> None:
+    """A pass without any drift writes no outcome."""
+    record = concluded([position("AAPL", 5)], [row("AAPL", 5)])
+    outcomes: tuple[Drift, ...] = tuple(o.drift for o in record.run.outcomes)
+    assert (outcomes, record.run.synced, record.run.status) == ((), 1, RunStatus.SUCCESS)
