@@ -76,7 +76,7 @@ def concluded(
     holdings = Holdings(tuple(shown))
     comparison = diff(holdings, reading.rows, (), TOLERANCE, frozenset(), reading.accepted)
     confirmed = tuple(d for d in comparison.drifts if d.instrument.symbol != unconfirmed)
-    both = Both(holdings, reading, comparison, Judgement(confirmed, (), {}))
+    both = Both(holdings, reading, comparison, Judgement(comparison.drifts, confirmed, (), {}))
     explained = {d.instrument: (why or {}).get(d.instrument.symbol, WHY) for d in confirmed}
     return conclusion(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
 
