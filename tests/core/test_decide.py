@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recond.core.correct import correct
 from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide
 from recond.core.diff import diff
-from recond.core.model import Cause, Conflict, Drift, Hold, Kind, LedgerRow, Resolution
+from recond.core.model import Cause, Conflict, Decision, Drift, Hold, Kind, LedgerRow, Resolution
 from recond.core.run import Action, Correction, Explanation, Outcome
 from tests.core.strategies import (
     NOW,
@@ -303,3 +303,15 @@ def test_case_31_doubt_does_not_end_an_open_conflict() -> None:
     assert doubted.corrections == ()
     other_kind = decide(drift, WHY, MANUAL, Matters("no account", replace(known, kind=Kind.QUANTITY), None), LATER)
     assert other_kind.conflict is None
+
+
+def test_an_operator_who_takes_the_brokers_quantity_gets_it() -> None:
+    """What was accepted before is over then; by policy it is kept."""
+    drift = replace(drift_of("AAPL", 120, row("AAPL", 131)), accepted=Decimal(-10))
+    conflict = decide(drift, WHY, MANUAL, Matters(), NOW).conflict
+    decision = Decision(1, drift.instrument, Resolution.USE_BROKER, drift.broker, drift.ledger, "ann", NOW, 5)
+    outcome = decide(drift, WHY, MANUAL, Matters(conflict=conflict, decision=decision), LATER)
+    assert [correction.after for correction in outcome.corrections] == [120]
+    assert outcome.drift.target == 120
+    kept = decide(drift, WHY, USE_BROKER, Matters(), NOW)
+    assert [correction.after for correction in kept.corrections] == [130]
