@@ -20,7 +20,7 @@ from recond.core.explain import Patience
 from recond.core.identity import identity_problem
 from recond.core.judge import Judgement, Moment, judge
 from recond.core.memory import Memory
-from recond.core.model import AccountState, Drift, Kind, LedgerReading
+from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReading
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget
@@ -242,8 +242,9 @@ class Reconciler:
         if self._evidence.gap_since is None and not certain and not (news and self._must_ask(budget)):
             return judgement, Found()
         now = self._broker_now()
-        found = await self._investigator.ask(now, self._investigator.window(news, reading, now))
-        return await self._judge(comparison, reading, moment), found
+        window = self._investigator.window(news, reading, now)
+        found = await self._investigator.ask(now, window, remember=not preview)
+        return await self._judge(comparison, reading, moment, found.executions if preview else ()), found
 
     async def _findings(
         self, judgement: Judgement, reading: LedgerReading, moment: Moment, found: Found, *, late: bool
@@ -276,11 +277,13 @@ class Reconciler:
             or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
         )
 
-    async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
+    async def _judge(
+        self, comparison: Comparison, reading: LedgerReading, moment: Moment, told: Sequence[Execution] = ()
+    ) -> Judgement:
         """The verdicts of this reading, by what is known to have moved."""
         symbols = [drift.instrument.symbol for drift in comparison.drifts]
         now_s = _clock_s()
-        moved = self._evidence.motions(symbols, self._broker_now(), now_s)
+        moved = self._evidence.motions(symbols, self._broker_now(), now_s, told)
         known_since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
         return await _off_loop(
