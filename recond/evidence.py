@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -144,11 +144,20 @@ class Evidence:
             self._added.set()
         return new
 
-    def motions(self, symbols: Iterable[str], broker_now: datetime, now_s: float) -> dict[str, list[Motion]]:
-        """What moved within the horizon, of these symbols, on the monotonic clock; forgets what is older."""
+    def motions(
+        self, symbols: Collection[str], broker_now: datetime, now_s: float, told: Sequence[Execution] = ()
+    ) -> dict[str, list[Motion]]:
+        """What moved within the horizon, of these symbols, on the monotonic clock; forgets what is older.
+
+        `told` is what REST told and is not to be remembered.
+        """
         while self._order and self._at(self._order[0]) < broker_now - self.horizon:
             self._forget_oldest()
-        return motions(self.known(symbols), broker_now, now_s)
+        known = self.known(symbols)
+        if told:
+            mine = {key(execution) for execution in known}
+            known = (*known, *(e for e in told if e.symbol in symbols and key(e) not in mine))
+        return motions(known, broker_now, now_s)
 
     def known(self, symbols: Iterable[str]) -> tuple[Execution, ...]:
         """The executions of these symbols that are remembered."""

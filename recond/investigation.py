@@ -39,6 +39,11 @@ class Found:
     complete: bool = True
     missed: int = 0
 
+    @property
+    def executions(self) -> tuple[Execution, ...]:
+        """The fills among it."""
+        return tuple(execution for entry in self.entries for execution in executions_of(entry))
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -67,13 +72,16 @@ class Investigator:
         self._account, self._broker, self._ledger, self._evidence = account, broker, ledger, evidence
         self._strategies, self._patience, self._tolerance = strategies, patience, tolerance
 
-    async def ask(self, now: datetime, since: datetime | None) -> Found:
-        """Ask the broker for everything that moved lately, and since that moment if it is earlier."""
+    async def ask(self, now: datetime, since: datetime | None, *, remember: bool) -> Found:
+        """Ask the broker for everything that moved lately, and since that moment if it is earlier.
+
+        Unless it is to be remembered, the evidence stays as it is.
+        """
         usual = self._evidence.look_back(now)
         begin = usual if since is None else min(usual, since)
         found = await self._broker.activities(begin)
         lately = tuple(entry for entry in found.entries if entry.at is None or entry.at > usual)
-        missed = self._evidence.looked_up(Activities(lately, found.complete))
+        missed = self._evidence.looked_up(Activities(lately, found.complete)) if remember else 0
         return Found(begin, begin, found.entries, found.complete, missed)
 
     def window(self, drifts: Sequence[Drift], reading: LedgerReading, now: datetime) -> datetime | None:
@@ -178,8 +186,7 @@ class Investigator:
             corrected=now - CORRECTED_BEFORE,
         )
         executions: dict[Key, Execution] = {key(execution): execution for execution in history.executions}
-        told = (execution for entry in found.entries for execution in executions_of(entry))
-        for execution in (*self._evidence.known(since), *told):
+        for execution in (*self._evidence.known(since), *found.executions):
             if execution.symbol in since and execution.at >= executed - self._patience.late:
                 before = executions.get(key(execution))
                 executions[key(execution)] = execution if before is None else merged(before, execution)

@@ -21,7 +21,7 @@ from recond.core.explain import Patience
 from recond.core.identity import identity_problem
 from recond.core.judge import Judgement, Moment, judge
 from recond.core.memory import Memory
-from recond.core.model import AccountState, Drift, Holdings, Kind, LedgerReading
+from recond.core.model import AccountState, Drift, Execution, Holdings, Kind, LedgerReading
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget
@@ -256,9 +256,9 @@ class Reconciler:
             return judgement, Found()
         now = self._broker_now()
         window = await off_loop(len(told), self._investigator.window, told, reading, now)
-        found = await self._investigator.ask(now, window)
+        found = await self._investigator.ask(now, window, remember=not preview)
         self._spend(judgement.pending, judgement.sightings.values())
-        return await self._judge(comparison, reading, moment), found
+        return await self._judge(comparison, reading, moment, found.executions if preview else ()), found
 
     async def _findings(
         self,
@@ -286,11 +286,13 @@ class Reconciler:
         first = self._memory.last is None
         return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, first=first)
 
-    async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
+    async def _judge(
+        self, comparison: Comparison, reading: LedgerReading, moment: Moment, told: Sequence[Execution] = ()
+    ) -> Judgement:
         """The verdicts of this reading, by what is known to have moved."""
         symbols = [drift.instrument.symbol for drift in comparison.drifts]
         now_s = _clock_s()
-        moved = self._evidence.motions(symbols, self._broker_now(), now_s)
+        moved = self._evidence.motions(symbols, self._broker_now(), now_s, told)
         known_since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
         return await off_loop(

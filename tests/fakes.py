@@ -21,6 +21,7 @@ from recond.core.model import (
     Accepted,
     AccountState,
     Activities,
+    Activity,
     Baseline,
     BrokerPosition,
     Change,
@@ -72,6 +73,7 @@ class FakeBroker:
     fails: list[PortError] = field(default_factory=list)
     hang: asyncio.Event | None = None
     account_down: bool = False
+    booked: tuple[Activity, ...] = ()
     sent: int = 0
 
     async def positions(self) -> Holdings:
@@ -104,7 +106,7 @@ class FakeBroker:
 
     async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
         await self._request()
-        return Activities(())
+        return Activities(self.booked)
 
     def usage(self) -> Usage:
         return Usage(sent=self.sent)

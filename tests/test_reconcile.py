@@ -6,19 +6,21 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from recond.core.model import AccountState, Cause, Decision, Execution, Holdings, Kind, Resolution, Unreadable
+from recond.core.model import AccountState, Activity, Cause, Decision, Execution, Holdings, Kind, Resolution, Unreadable
 from recond.core.repin import Repin
 from recond.core.run import Reason, Run, RunStatus
+from recond.core.schedule import Budget
 from recond.core.wish import Matter, Wish
 from recond.evidence import Evidence
 from recond.ports import BrokerRefused, BrokerUnavailable, LedgerUnavailable
 from recond.reconcile import Reconciler, Rules
 from recond.triggers import Triggers
-from tests.fakes import FakeBroker, FakeLedger, now, position, rules
+from tests.fakes import PRICE, FakeBroker, FakeLedger, now, position, rules
 
 pytestmark = pytest.mark.looptime
 
@@ -612,3 +614,19 @@ async def test_an_operators_decision_is_acted_on_by_the_next_pass() -> None:
         assert [(a.broker, a.ledger, a.claims_more) for a in quiet.accepted] == [(7, 9, True)]
         made.broker.held["AAPL"] = Decimal(6)
         assert [c.resolved for c in (await made.force()).conflicts] == [False]
+
+
+async def test_a_preview_judges_by_what_the_broker_tells_and_keeps_none_of_it() -> None:
+    """A fill at the time of the reading makes it worthless, in a preview as in a pass; evidence is only the pass's."""
+    made = World(FakeBroker({"AAPL": Decimal(7)}), FakeLedger(), rules())
+    made.ledger.book("AAPL", 5)
+    assert (await made.reconciler.run_pass(1, (Reason.START,), Budget(60))).pending
+    await asyncio.sleep(20)
+    assert {instrument.symbol for instrument in (await made.reconciler.preview()).now} == {"AAPL"}
+    reading_at = now() - timedelta(seconds=20)  # the wall does not wait
+    fill = Activity("a-1", "FILL", None, "AAPL", Decimal(2), PRICE, reading_at, "order", "buy", Decimal(2))
+    made.broker.booked = (fill,)
+    assert (await made.reconciler.preview()).now == frozenset()
+    assert made.evidence.known(["AAPL"]) == ()
+    made.broker.booked = ()
+    assert (await made.reconciler.run_pass(2, (Reason.TIMER,), Budget(60))).corrections

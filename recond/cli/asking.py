@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
-from recond.cli.words import text
+from recond.cli.words import state, text
 
 _DEFAULT_LISTEN = "127.0.0.1:5000"
 _PLACES = ("config.toml", "/etc/recond/config.toml")
@@ -56,23 +56,29 @@ class Daemon:
         method: str = "GET",
         timeout_s: float = _ANSWER_S,
         answers: Sequence[int] = (200,),
+        says: Mapping[str, object] | None = None,
+        aside: bool = False,
         **query: object,
     ) -> Any:
         """The answer's JSON, numbers as the text that was sent; raises `Failure` for any status not in `answers`.
 
-        With --json the answer is printed as it came.
+        `says` is sent as the request's body. With --json the answer is printed as it came, unless it is only asked for
+        `aside`, for the sake of another question.
         """
         asked = {name: value for name, value in query.items() if value is not None}
-        status, kind, body = self._send(method, f"{path}?{urlencode(asked)}" if asked else path, timeout_s)
+        told = None if says is None else json.dumps(says)
+        status, kind, body = self._send(method, f"{path}?{urlencode(asked)}" if asked else path, timeout_s, told)
         try:
             answer = json.loads(body, parse_float=str, parse_int=str)
         except ValueError:
             answer = None
         if kind == "application/problem+json" and isinstance(answer, dict):
-            raise Failure(f"{text(answer.get('detail'))} ({status})", hint=text(answer.get("hint") or ""))
+            current = answer.get("current")
+            now = f"\n  now: {state(current)}" if isinstance(current, dict) else ""
+            raise Failure(f"{text(answer.get('detail'))} ({status}){now}", hint=text(answer.get("hint") or ""))
         if status not in answers or not isinstance(answer, dict):
             raise Failure(f"{self.url} answered {status}, and not as recond does", hint="Is this recond's address?")
-        if self._as_json:
+        if self._as_json and not aside:
             click.echo(body.decode())
         return answer
 
@@ -81,17 +87,19 @@ class Daemon:
         if not self._as_json:
             click.echo(text)
 
-    def _send(self, method: str, target: str, timeout_s: float) -> tuple[int, str, bytes]:
+    def _send(self, method: str, target: str, timeout_s: float, says: str | None) -> tuple[int, str, bytes]:
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         headers = {"Accept": "application/json"}
+        if says is not None:
+            headers["Content-Type"] = "application/json"
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
             connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
             try:
-                connection.request(method, parts.path + target, headers=headers)
+                connection.request(method, parts.path + target, body=says, headers=headers)
                 response = connection.getresponse()
                 return response.status, response.headers.get_content_type(), response.read()
             finally:

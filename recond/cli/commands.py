@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from recond.simulator import Simulator
 
 FAILED, UNSETTLED = 1, 3
-_FIRST_PASS_S = 120
+FIRST_PASS_S = 120
 Command = Callable[..., Any]
 _FILE = click.Path(path_type=Path)
-_LIMIT = click.IntRange(1, 1000)
+LIMIT = click.IntRange(1, 1000)
 
 
 def asks(command: Command) -> Command:
@@ -148,7 +148,7 @@ def status(daemon: Daemon) -> None:
 @click.option("--account", metavar="NAME")
 @click.option("--symbol", metavar="SYMBOL")
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
-@click.option("--limit", type=_LIMIT, default=1000, show_default=True)
+@click.option("--limit", type=LIMIT, default=1000, show_default=True)
 @asks
 def positions(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
     """List the positions in the ledger."""
@@ -160,11 +160,12 @@ def positions(daemon: Daemon, account: str | None, symbol: str | None, everythin
 @main.command()
 @click.option("--account", metavar="NAME", help="Needed when there are several.")
 @click.option("--no-force", is_flag=True, help="Make no pass when the last success is younger than the interval.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: show what a pass would do now.")
 @click.option(
     "--wait", type=click.IntRange(0, 300), default=60, show_default=True, help="Seconds, for what is pending."
 )
 @asks
-def reconcile(daemon: Daemon, account: str | None, no_force: bool, wait: int) -> NoReturn:
+def reconcile(daemon: Daemon, account: str | None, no_force: bool, dry_run: bool, wait: int) -> NoReturn:
     """Force a pass and wait for its result.
 
     Exit code 0: success, everything agrees or was settled without a conflict. 1: the pass failed, or recond did not
@@ -173,14 +174,14 @@ def reconcile(daemon: Daemon, account: str | None, no_force: bool, wait: int) ->
     answer = daemon.ask(
         "/api/positions/reconcile",
         method="POST",
-        timeout_s=wait + _FIRST_PASS_S,
+        timeout_s=wait + FIRST_PASS_S,
         account=account,
         force=str(not no_force).lower(),
         wait=wait,
+        dryRun="true" if dry_run else None,
     )
-    daemon.said(
-        "\n".join([words.sentence(answer, answer, answer["conflicts"]), *words.matters(answer, answer["conflicts"])])
-    )
+    told = [words.sentence(answer, answer, answer["conflicts"]), *words.matters(answer, answer["conflicts"])]
+    daemon.said(words.dry_run(answer) if dry_run else "\n".join(told))
     sys.exit({"success": 0, "partial": UNSETTLED}.get(answer["status"], FAILED))
 
 
@@ -188,7 +189,7 @@ def reconcile(daemon: Daemon, account: str | None, no_force: bool, wait: int) ->
 @click.argument("show", type=click.Choice(["show"]), required=False)
 @click.argument("number", metavar="[ID]", type=click.IntRange(min=1), required=False)
 @click.option("--account", metavar="NAME")
-@click.option("--limit", type=_LIMIT, default=20, show_default=True)
+@click.option("--limit", type=LIMIT, default=20, show_default=True)
 @asks
 def runs(daemon: Daemon, show: str | None, number: int | None, account: str | None, limit: int) -> None:
     """List the recorded passes, newest first; `runs show ID`: what one of them found and changed."""
@@ -204,7 +205,7 @@ def runs(daemon: Daemon, show: str | None, number: int | None, account: str | No
 @click.option("--account", metavar="NAME")
 @click.option("--symbol", metavar="SYMBOL")
 @click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
-@click.option("--limit", type=_LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True)
 @asks
 def conflicts(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
     """List the conflicts, newest first."""

@@ -17,8 +17,11 @@ RUN = "id account startedAt trigger status brokerPositions dbPositions synced ad
 CONFLICT = (
     "id account symbol kind cause brokerQuantity ledgerQuantity resolution openedAt sightings resolvedAt resolvedBy"
 )
-_DRIFT = "symbol kind cause brokerQuantity ledgerQuantity explanation"
-_CORRECTION = "id positionId symbol strategyId before after cause"
+HOLD = "id account symbol brokerQuantity ledgerQuantity openedAt endedAt endedBy reason"
+ACCOUNT = "account environment brokerAccountId opens status gate repins"
+_DRIFT = "symbol kind cause brokerQuantity ledgerQuantity resolution explanation"
+_CORRECTION = "id positionId symbol strategyId before after cause proven laterCause laterExplanation"
+_WOULD_BE = "symbol strategy before after cause wouldBe explanation"
 _LINES = 50
 _NUMBER = re.compile(r"-|-?[0-9]+(\.[0-9]+)?")
 
@@ -64,6 +67,10 @@ def matters(found: Mapping[str, Any], conflicts: Sequence[Mapping[str, Any]]) ->
         for c in conflicts
     ]
     lines += [f"hold {text(h['id'])}: {_sides(h)}: {text(h['reason'])}" for h in found["holds"]]
+    lines += [
+        f"accepted by {text(a['by'])}: {_sides(a)}, a difference of {a['difference']}{_noted(a)}"
+        for a in found.get("accepted", ())
+    ]
     lines += [f"unreadable: {text(u['symbol'])}: {text(u['problem'])}" for u in found["unreadable"]]
     lines += [f"pending: {_sides(p)}: {text(p['why'])}" for p in found["pending"]]
     more = [f"... and {len(lines) - _LINES} more; --json shows all"] if len(lines) > _LINES else []
@@ -71,7 +78,104 @@ def matters(found: Mapping[str, Any], conflicts: Sequence[Mapping[str, Any]]) ->
 
 
 def _sides(entry: Mapping[str, Any]) -> str:
-    return f"{text(entry['symbol'])} broker {entry['brokerQty']}, ledger {entry['dbQty']}"
+    return f"{text(entry['symbol'])} broker {text(entry['brokerQty'])}, ledger {text(entry['dbQty'])}"
+
+
+def state(row: Mapping[str, Any]) -> str:
+    """A conflict, a hold or an account, as the ledger has it now, on one line."""
+    if "name" in row:
+        return f"account {text(row['name'])}, kept for {text(row['brokerAccountId'])}"
+    sides = f"{text(row['symbol'])} broker {row['brokerQuantity']}, ledger {row['ledgerQuantity']}"
+    if "reason" in row:
+        ended = f"ended at {text(row['endedAt'])}: {text(row['endedBy'])}" if row["endedAt"] else "open"
+        return f"hold {row['id']}: {sides}: {text(row['reason'])}; {ended}"
+    ended = f"ended at {text(row['resolvedAt'])}: {text(row['resolvedBy'])}" if row["resolvedAt"] else "open"
+    return f"conflict {row['id']}: {sides}, {text(row['cause'])} ({text(row['explanation'])}); {ended}"
+
+
+def history(answer: Mapping[str, Any]) -> str:
+    """Each change, newest first, with what made it and the evidence behind that below it."""
+    lines: list[str] = []
+    for change in answer["items"]:
+        whose = "unattributed" if change["strategyId"] is None else text(change["strategyId"])
+        lines.append(
+            f"{text(change['at'])}  {text(change['symbol'])} {whose}: {change['before']} -> {change['after']}"
+            f"  ({text(change['account'])}, row {change['positionId']}, change {change['seq']})"
+        )
+        lines += [f"    {line}" for line in _behind(change)]
+    more = [f"{len(answer['items'])} of {answer['total']}; --limit shows more"] if answer["next"] else []
+    return "\n".join([*(lines or ["none"]), *more])
+
+
+def _behind(change: Mapping[str, Any]) -> list[str]:
+    if change["who"] != "recond":
+        return ["by the platform"]
+    known = "" if change["proven"] else ", suspected"
+    undone = f", undoing correction {change['reverses']}" if change["reverses"] else ""
+    made = f"correction {change['correctionId']} of run {change['runId']} ({text(change['trigger'])})"
+    lines = [f"by recond: {made}: {text(change['cause'])}{known}{undone}"]
+    lines += [text(change["explanation"])] if change["explanation"] else []
+    lines += [f"{text(change['laterCause'])}, {text(change['laterExplanation'])}"] if change["laterCause"] else []
+    lines += [f"execution {_words(e, 'quantity price at orderId clientOrderId')}" for e in change["executions"]]
+    lines += [f"activity {_words(a, 'type subType quantity symbol at id')}" for a in change["activities"]]
+    return lines
+
+
+def _words(entry: Mapping[str, Any], names: str) -> str:
+    return " ".join(text(entry[name]) for name in names.split())
+
+
+def accounts(answer: Mapping[str, Any]) -> str:
+    """The accounts that have a book, and what their keys open."""
+    rows = [
+        {**account, "opens": (account["brokerAccount"] or {}).get("id"), "status": _standing(account)}
+        for account in answer["items"]
+    ]
+    faults = [
+        f"{text(account['account'])}: {text(account['error']['message'])}\n  {text(account['error']['hint'])}"
+        for account in answer["items"]
+        if account["error"]
+    ]
+    return "\n".join([_table(rows, ACCOUNT), *faults])
+
+
+def _standing(account: Mapping[str, Any]) -> str | None:
+    broker = account["brokerAccount"]
+    return "not configured" if not account["configured"] else broker["status"] if broker else None
+
+
+def repinned(answer: Mapping[str, Any]) -> str:
+    """What came of pinning an account anew."""
+    to = text(answer["now"]) if answer["now"] else "whatever its keys open next"
+    done = (
+        f"{text(answer['account'])}: kept for {text(answer['was'])} until now, and for {to} from now on; run"
+        f" {answer['runId']} closed {answer['closed']} rows and ended {answer['conflicts']} conflicts and"
+        f" {answer['holds']} holds"
+    )
+    return f"{done}\nwarning: {text(answer['warning'])}" if answer["warning"] else done
+
+
+def dry_run(answer: Mapping[str, Any]) -> str:
+    """What a pass would do."""
+    return "\n".join(
+        [
+            f"a dry run, nothing was changed: {sentence(answer, answer, answer['conflicts'])}",
+            *matters(answer, answer["conflicts"]),
+            *(f"would hold {text(d['symbol'])}: {text(d['hold'])}" for d in answer["drifts"] if d["hold"]),
+            *(
+                f"would leave {text(d['symbol'])} to an operator ({d['wouldBe']}): {text(d['explanation'])}"
+                for d in answer["drifts"]
+                if d["resolution"] == "manual" and not d["hold"]
+            ),
+            "",
+            "would correct:",
+            _table(answer["corrections"], _WOULD_BE),
+        ]
+    )
+
+
+def _noted(entry: Mapping[str, Any]) -> str:
+    return f" ({text(entry['note'])})" if entry["note"] else ""
 
 
 def gate(answer: Mapping[str, Any]) -> str:
@@ -144,5 +248,5 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: str) -> str:
 
 def text(value: object) -> str:
     """A value on one line; "-" for null. What could steer the terminal is shown as "?"."""
-    text = "-" if value is None else str(value)
+    text = "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from recond.core.correct import correct, cut, rename
 from recond.core.exact import exactly
@@ -109,6 +110,8 @@ def _by_operator(
         accepted = Accepted(drift.instrument, drift.difference, now, decision.by, decision.note)
         outcome = Outcome(drift, explanation, Resolution.USE_DB, accepted=accepted, decision=_ended(decision, DONE))
     else:
+        # What was accepted before is not what the operator has seen and decided now.
+        drift = replace(drift, accepted=Decimal(0))
         corrections, unclear = _corrections(drift, explanation, matters, decision)
         if unclear:
             refused = Outcome(drift, explanation, Resolution.MANUAL, decision=_ended(decision, f"{UNCLEAR}: {unclear}"))

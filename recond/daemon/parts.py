@@ -56,17 +56,17 @@ class Shared:
     triggers: Mapping[str, Triggers]
 
 
-def account_works(
-    shared: Shared, account: Account, credentials: Credentials, broker: AlpacaBroker, ledger: Ledger, evidence: Evidence
-) -> dict[str, Work]:
-    """The tasks of one account, by a name that says what each does."""
-    name, metrics, triggers = account.name, shared.metrics, shared.triggers[account.name]
-    reconciler = Reconciler(
+def account_reconciler(
+    shared: Shared, account: Account, broker: AlpacaBroker, ledger: Ledger, evidence: Evidence
+) -> Reconciler:
+    """The loop of one account, with all who hear of its runs."""
+    name, metrics = account.name, shared.metrics
+    return Reconciler(
         rules(shared.config, account),
         broker,
         ledger,
         evidence,
-        triggers,
+        shared.triggers[name],
         (
             lambda _run: metrics.usage(name, broker.usage()),
             partial(log_run, shared.log),
@@ -79,6 +79,18 @@ def account_works(
         came_round=partial(shared.watchdog.came_round, name),
         round_s=shared.watchdog.round_s,
     )
+
+
+def account_works(
+    shared: Shared,
+    account: Account,
+    credentials: Credentials,
+    broker: AlpacaBroker,
+    reconciler: Reconciler,
+    evidence: Evidence,
+) -> dict[str, Work]:
+    """The tasks of one account, by a name that says what each does."""
+    name, metrics, triggers = account.name, shared.metrics, shared.triggers[account.name]
     works: dict[str, Work] = {f"passes of {name}": reconciler.passes, f"evidence of {name}": evidence.write}
     if account.stream:
         works[f"stream of {name}"] = partial(
@@ -134,7 +146,9 @@ def open_broker(account: Account, credentials: Credentials, metrics: Metrics) ->
     )
 
 
-def open_web(shared: Shared, ledger: Ledger, registry: CollectorRegistry) -> WebServer:
+def open_web(
+    shared: Shared, ledger: Ledger, registry: CollectorRegistry, reconcilers: Mapping[str, Reconciler]
+) -> WebServer:
     """The HTTP side, to be entered."""
     http = shared.config.http
     return WebServer(
@@ -147,6 +161,7 @@ def open_web(shared: Shared, ledger: Ledger, registry: CollectorRegistry) -> Web
         token=http.token.reveal() if http.token is not None else None,
         hosts=http.hosts,
         now=utc_now,
+        previews={name: reconciler.preview for name, reconciler in reconcilers.items()},
     )
 
 

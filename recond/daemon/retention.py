@@ -26,7 +26,9 @@ async def forget_old(ledger: Ledger, retention_s: float, now: Callable[[], datet
     while True:
         before = now() - timedelta(seconds=retention_s)
         try:
-            while await ledger.forget(before, AT_ONCE):  # noqa: ASYNC110 - it does work, it waits for nothing
+            count = AT_ONCE
+            while count:
+                count = await ledger.forget(before, AT_ONCE)
                 await asyncio.sleep(PAUSE_S)
         except LedgerUnavailable:
             pass

@@ -26,6 +26,7 @@ from recond.core.run import Reason
 from recond.daemon.parts import (
     Shared,
     Work,
+    account_reconciler,
     account_works,
     open_broker,
     open_evidence,
@@ -38,6 +39,7 @@ from recond.listener import watch_ledger
 from recond.log import configure
 from recond.metrics import Metrics
 from recond.ports import LedgerCorrupt, PortError
+from recond.reconcile import Reconciler
 from recond.status import AccountStatus, Status
 from recond.systemd import Systemd, Watchdog
 from recond.triggers import Triggers
@@ -109,13 +111,16 @@ async def serve(config: Config, log: FilteringBoundLogger) -> NoReturn:
             "event loop's lag": partial(_measure_lag, shared.metrics),
             "retention": partial(forget_old, ledger, config.ledger.retention_s, utc_now),
         }
+        reconcilers: dict[str, Reconciler] = {}
         for account in config.accounts:
             keys = credentials[account.name]
             broker = await parts.enter_async_context(open_broker(account, keys, shared.metrics))
             evidence = open_evidence(config, account, ledger)
             await evidence.load(utc_now())
-            works |= account_works(shared, account, keys, broker, ledger, evidence)
-        web = await parts.enter_async_context(open_web(shared, ledger, registry))
+            reconciler = account_reconciler(shared, account, broker, ledger, evidence)
+            works |= account_works(shared, account, keys, broker, reconciler, evidence)
+            reconcilers[account.name] = reconciler
+        web = await parts.enter_async_context(open_web(shared, ledger, registry, reconcilers))
         parts.callback(systemd.stopping, "closing the ledger")
         _on_signals(systemd, shared.triggers)
         log.info(f"recond {__version__} watches {', '.join(names)} and answers at {web.url}", url=web.url)

@@ -69,9 +69,11 @@ class Refused(Exception):
         hint: str = "",
         errors: tuple[str, ...] = (),
         headers: Mapping[str, str] | None = None,
+        current: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.hint, self.errors, self.headers = status, detail, hint, errors, headers
+        self.current = current
 
 
 def problem(refused: Refused) -> ExactJson:
@@ -82,8 +84,11 @@ def problem(refused: Refused) -> ExactJson:
         detail=refused.detail,
         hint=refused.hint,
         errors=refused.errors,
+        current=None if refused.current is None else dict(refused.current),
     )
-    return ExactJson(body, refused.status, refused.headers, "application/problem+json")
+    return ExactJson(
+        body.model_dump(by_alias=True, exclude_none=True), refused.status, refused.headers, "application/problem+json"
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -125,7 +130,9 @@ _SEE = "GET /api/openapi.json describes every path and parameter."
 
 
 def _fault(fault: Mapping[str, Any]) -> str:
-    name = ".".join(map(str, fault["loc"][1:]))
+    if fault["type"] == "json_invalid":
+        return f"the body is not JSON: {fault['ctx']['error']}"
+    name = ".".join(map(str, fault["loc"][1:])) or str(fault["loc"][0])
     return f"{name}: {'there is no such parameter' if fault['type'] == 'extra_forbidden' else fault['msg']}"
 
 

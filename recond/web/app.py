@@ -12,8 +12,9 @@ from fastapi import Depends, FastAPI
 from pydantic.alias_generators import to_camel
 
 import recond
-from recond.web import answers, known, listings, reconcile
+from recond.web import accounts, answers, deciding, known, listings, reconcile
 from recond.web.asked import once
+from recond.web.bodies import ExactRoute
 from recond.web.guard import OPEN_PATHS, Guard
 from recond.web.shapes import Problem
 from recond.web.site import Site
@@ -33,7 +34,8 @@ def application(site: Site, *, hosts: frozenset[str], token: str | None) -> Fast
         dependencies=[Depends(once)],
         responses={"default": {"model": Problem, "description": "Any error."}},
     )
-    for part in (reconcile, known, listings):
+    app.router.route_class = ExactRoute
+    for part in (reconcile, known, listings, deciding, accounts):
         part.add_paths(app, site)
     answers.install(app)
     app.add_middleware(Guard, hosts=hosts, token=token)

@@ -20,7 +20,18 @@ from recond.ports import Query as LedgerQuery
 from recond.web import views
 from recond.web.answers import ExactJson, Refused, rendered
 from recond.web.asked import Asked
-from recond.web.rows import ConflictRow, CorrectionRow, HoldRow, Listing, PositionRow, RunDetail, RunRow
+from recond.web.rows import (
+    AcceptedRow,
+    ConflictRow,
+    CorrectionRow,
+    DecisionRow,
+    HistoryRow,
+    HoldRow,
+    Listing,
+    PositionRow,
+    RunDetail,
+    RunRow,
+)
 from recond.web.site import Site
 
 MAX_LIMIT = 1000
@@ -95,30 +106,65 @@ class Holds(Paging):
     reason: str | None = None
 
 
+class Decisions(Paging):
+    """Which decisions."""
+
+    status: Literal["open", "ended"] | None = None
+    symbol: str | None = None
+    conflict_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
+    hold_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
+    by: str | None = None
+
+
+class AcceptedDifferences(Paging):
+    """Which accepted differences."""
+
+    symbol: str | None = None
+    by: str | None = None
+
+
+class History(Paging):
+    """Which changes."""
+
+    symbol: str | None = None
+    strategy_id: str | None = None
+    position_id: Annotated[int | None, Field(ge=1, le=_MAX_ID)] = None
+
+
+async def single(site: Site, collection: Collection, number: int) -> dict[str, Any]:
+    """The row with this number. Raises `Refused` (404) when there is none."""
+    page = await site.ledger.list(LedgerQuery(collection, id=number, limit=1))
+    if not page.rows:
+        raise Refused(HTTPStatus.NOT_FOUND, f"there is no {collection.removesuffix('s')} {number}")
+    return views.rows(page)[0]
+
+
+async def listing(site: Site, collection: Collection, asked: Paging, request: Request) -> Response:
+    """A page of rows."""
+    page = await site.ledger.list(
+        LedgerQuery(collection, asked.account, filters=asked.filters(), limit=asked.limit, offset=asked.offset)
+    )
+    after = asked.offset + len(page.rows)
+    following = request.url.include_query_params(offset=after)
+    return await rendered(
+        lambda: {
+            "items": views.rows(page),
+            "total": page.total,
+            "limit": asked.limit,
+            "offset": asked.offset,
+            "next": f"{following.path}?{following.query}" if page.rows and after < page.total else None,
+        }
+    )
+
+
 def add_paths(app: FastAPI, site: Site) -> None:
     """Put the paths into the application."""
+    _add_books(app, site)
+    _add_matters(app, site)
 
-    async def listing(collection: Collection, asked: Paging, request: Request) -> Response:
-        page = await site.ledger.list(
-            LedgerQuery(collection, asked.account, filters=asked.filters(), limit=asked.limit, offset=asked.offset)
-        )
-        after = asked.offset + len(page.rows)
-        following = request.url.include_query_params(offset=after)
-        return await rendered(
-            lambda: {
-                "items": views.rows(page),
-                "total": page.total,
-                "limit": asked.limit,
-                "offset": asked.offset,
-                "next": f"{following.path}?{following.query}" if page.rows and after < page.total else None,
-            }
-        )
 
-    async def single(collection: Collection, number: int) -> dict[str, Any]:
-        page = await site.ledger.list(LedgerQuery(collection, id=number, limit=1))
-        if not page.rows:
-            raise Refused(HTTPStatus.NOT_FOUND, f"there is no {collection.removesuffix('s')} {number}")
-        return views.rows(page)[0]
+def _add_books(app: FastAPI, site: Site) -> None:
+    """Positions, and what has been done about them."""
 
     async def of_run(collection: Collection, run_id: int) -> list[dict[str, object]]:
         return views.rows(await site.ledger.list(LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)))
@@ -126,37 +172,61 @@ def add_paths(app: FastAPI, site: Site) -> None:
     @app.get("/api/positions", response_model=Listing[PositionRow])
     async def positions(asked: Annotated[Positions, Query()], request: Request) -> Response:
         """The rows of the platform's book, by symbol, strategy and id."""
-        return await listing(Collection.POSITIONS, asked, request)
+        return await listing(site, Collection.POSITIONS, asked, request)
 
     @app.get("/api/runs", response_model=Listing[RunRow])
     async def runs(asked: Annotated[Runs, Query()], request: Request) -> Response:
         """The recorded passes, newest first."""
-        return await listing(Collection.RUNS, asked, request)
+        return await listing(site, Collection.RUNS, asked, request)
 
     @app.get("/api/runs/{id}", response_model=RunDetail)
     async def run(id: Id) -> Response:  # noqa: A002 - the name in the path
         """One recorded pass, with the differences it confirmed and what it changed."""
-        row = await single(Collection.RUNS, id)
+        row = await single(site, Collection.RUNS, id)
         row["drifts"] = await of_run(Collection.DRIFTS, id)
         row["corrections"] = await of_run(Collection.CORRECTIONS, id)
         return await rendered(lambda: row)
 
+    @app.get("/api/corrections", response_model=Listing[CorrectionRow])
+    async def corrections(asked: Annotated[Corrections, Query()], request: Request) -> Response:
+        """What recond changed in the ledger, newest first."""
+        return await listing(site, Collection.CORRECTIONS, asked, request)
+
+    @app.get("/api/history", response_model=Listing[HistoryRow])
+    async def history(asked: Annotated[History, Query()], request: Request) -> Response:
+        """Each change of the ledger's positions, newest first, with what made it and the evidence behind that."""
+        return await listing(site, Collection.HISTORY, asked, request)
+
+
+def _add_matters(app: FastAPI, site: Site) -> None:
+    """Conflicts and holds, and what operators have decided about them."""
+
     @app.get("/api/conflicts", response_model=Listing[ConflictRow])
     async def conflicts(asked: Annotated[Conflicts, Query()], request: Request) -> Response:
         """The recorded conflicts, newest first."""
-        return await listing(Collection.CONFLICTS, asked, request)
+        return await listing(site, Collection.CONFLICTS, asked, request)
 
     @app.get("/api/conflicts/{id}", response_model=ConflictRow)
     async def conflict(id: Id) -> Response:  # noqa: A002 - the name in the path
         """One conflict."""
-        return ExactJson(await single(Collection.CONFLICTS, id))
-
-    @app.get("/api/corrections", response_model=Listing[CorrectionRow])
-    async def corrections(asked: Annotated[Corrections, Query()], request: Request) -> Response:
-        """What recond changed in the ledger, newest first."""
-        return await listing(Collection.CORRECTIONS, asked, request)
+        return ExactJson(await single(site, Collection.CONFLICTS, id))
 
     @app.get("/api/holds", response_model=Listing[HoldRow])
     async def holds(asked: Annotated[Holds, Query()], request: Request) -> Response:
         """What was held until more is known, newest first."""
-        return await listing(Collection.HOLDS, asked, request)
+        return await listing(site, Collection.HOLDS, asked, request)
+
+    @app.get("/api/holds/{id}", response_model=HoldRow)
+    async def hold(id: Id) -> Response:  # noqa: A002 - the name in the path
+        """One hold."""
+        return ExactJson(await single(site, Collection.HOLDS, id))
+
+    @app.get("/api/decisions", response_model=Listing[DecisionRow])
+    async def decisions(asked: Annotated[Decisions, Query()], request: Request) -> Response:
+        """What operators have decided about conflicts and holds, newest first."""
+        return await listing(site, Collection.DECISIONS, asked, request)
+
+    @app.get("/api/accepted", response_model=Listing[AcceptedRow])
+    async def accepted(asked: Annotated[AcceptedDifferences, Query()], request: Request) -> Response:
+        """The differences that operators have accepted, by account and symbol."""
+        return await listing(site, Collection.ACCEPTED, asked, request)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
-from http import HTTPStatus
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
@@ -19,12 +18,11 @@ from recond.core.run import Reason, Run, RunStatus
 from recond.status import Status
 from recond.triggers import Triggers
 from recond.web import views
-from recond.web.answers import Refused, rendered
+from recond.web.answers import rendered
 from recond.web.asked import Asked
-from recond.web.shapes import Reconciliation
+from recond.web.shapes import DryRun, Reconciliation
 from recond.web.site import Site
-
-MAX_WAIT_S = 300
+from recond.web.waiting import MAX_WAIT_S, Gone, to_nobody, unless_ended
 
 
 class Force(Asked):
@@ -38,28 +36,35 @@ class Force(Asked):
     """False: no pass is made when the last success is younger than the interval."""
     wait: Annotated[float, Field(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 60
     """How many seconds to wait for differences that cannot be judged yet. 0: not at all."""
+    dry_run: bool = False
+    """True: nothing is changed; the answer is what a pass would do now. `force` and `wait` mean nothing then."""
 
 
 def add_paths(app: FastAPI, site: Site) -> None:
     """`GET` and `POST /api/positions/reconcile`."""
 
-    @app.get("/api/positions/reconcile", operation_id="reconcileByGet", response_model=Reconciliation)
-    @app.post("/api/positions/reconcile", operation_id="reconcile", response_model=Reconciliation)
+    @app.get("/api/positions/reconcile", operation_id="reconcileByGet", response_model=DryRun | Reconciliation)
+    @app.post("/api/positions/reconcile", operation_id="reconcile", response_model=DryRun | Reconciliation)
     async def reconcile(asked: Annotated[Force, Query()], request: Request) -> Response:
         """Force a pass and wait for its result.
 
         Answered by passes that start after the request, as soon as nothing is pending any more, a pass has failed,
         or `wait` seconds have gone by; at least one pass is waited for. A failed pass is an answer with `error`.
+        With `dryRun` nothing is forced, and the answer says what a pass would do.
         """
         account = site.one(asked.account, asked.user_id)
         age_s, last = site.status.success_age_s(account), site.status.accounts[account].last_run
-        if not asked.force and last is not None and age_s is not None and age_s < site.status.interval_s:
-            return await _answer([last], skipped=True)
-        passes = await _unless_ended(
-            _forced(site.status, site.triggers[account], account, asked.wait), request, site.stopping
-        )
-        if passes is None:
-            return Response(status_code=HTTPStatus.NO_CONTENT)  # to nobody: the client has gone
+        try:
+            if asked.dry_run:
+                preview = await unless_ended(site.previews[account](), request, site.stopping)
+                now_s = _now_s()
+                return await rendered(lambda: views.dry_run(preview, now_s))
+            if not asked.force and last is not None and age_s is not None and age_s < site.status.interval_s:
+                return await _answer([last], skipped=True)
+            forced = _forced(site.status, site.triggers[account], account, asked.wait)
+            passes = await unless_ended(forced, request, site.stopping)
+        except Gone:
+            return to_nobody()
         return await _answer(passes)
 
 
@@ -81,28 +86,3 @@ async def _forced(status: Status, triggers: Triggers, account: str, wait_s: floa
             while passes[-1].pending and passes[-1].status is not RunStatus.FAILED:
                 passes.append(await status.run_from(account, passes[-1].sequence + 1))
     return passes
-
-
-async def _unless_ended(
-    work: Coroutine[Any, Any, list[Run]], request: Request, stopping: asyncio.Event
-) -> list[Run] | None:
-    """The result of `work`, or None when the client went away first. Raises `Refused` (503) when recond stops."""
-    answer, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    stop = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait((answer, gone, stop), return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        if gone.done():
-            return None
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "recond is stopping", hint="Ask again when it runs.")
-    finally:
-        for task in (answer, gone, stop):
-            task.cancel()
-        await asyncio.gather(answer, gone, stop, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection; what it still sends is not looked at."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

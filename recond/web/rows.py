@@ -116,7 +116,13 @@ class CorrectionRow(Row):
     before: Number
     after: Number
     cause: Cause
+    proven: bool
+    """False while nothing proves the cause; `laterCause` is what evidence has shown since."""
+    reverses: int | None
+    """The correction that it undoes."""
     at: datetime
+    later_cause: Cause | None
+    later_explanation: str | None
 
 
 class HoldRow(Row):
@@ -132,6 +138,108 @@ class HoldRow(Row):
     opened_at: datetime
     ended_at: datetime | None
     ended_by: str | None
+
+
+class DecisionRow(Row):
+    """What an operator has decided about a conflict or a hold."""
+
+    id: int
+    account: str
+    symbol: str
+    asset_class: str
+    conflict_id: int | None
+    hold_id: int | None
+    resolution: Resolution
+    broker_quantity: Number
+    """As the operator saw it."""
+    ledger_quantity: Number
+    names_row: bool
+    """Whether `strategyId` says which row to change."""
+    strategy_id: str | None
+    by: str
+    note: str | None
+    at: datetime
+    ended_at: datetime | None
+    """Null while nothing has come of it."""
+    outcome: str | None
+    """`done`, or why it was refused."""
+
+
+class DecidedConflict(ConflictRow):
+    """A conflict, and the decision about it."""
+
+    decision: DecisionRow
+
+
+class DecidedHold(HoldRow):
+    """A hold, and the decision about it."""
+
+    decision: DecisionRow
+
+
+class AcceptedRow(Row):
+    """A difference that an operator has accepted: silent while it is just that."""
+
+    account: str
+    symbol: str
+    asset_class: str
+    difference: Number
+    """Broker minus ledger."""
+    at: datetime
+    by: str
+    note: str | None
+
+
+class ExecutionRow(Row):
+    """A fill that a correction has covered."""
+
+    at: datetime
+    quantity: Number
+    price: Number | None
+    order_id: str
+    client_order_id: str | None
+    execution_id: str | None
+
+
+class ActivityRow(Row):
+    """An activity of the broker that explains a correction."""
+
+    id: str
+    type: str
+    sub_type: str | None
+    symbol: str | None
+    quantity: Number | None
+    price: Number | None
+    at: datetime | None
+    group_id: str | None
+    status: str | None
+
+
+class HistoryRow(Row):
+    """One change of a row of the ledger, with what made it and the evidence behind that."""
+
+    seq: int
+    at: datetime
+    account: str
+    symbol: str
+    position_id: int
+    strategy_id: str | None
+    before: Number
+    after: Number
+    version: int
+    who: Literal["platform", "recond"]
+    correction_id: int | None
+    """All from here on is null when it was the platform."""
+    run_id: int | None
+    trigger: str | None
+    cause: Cause | None
+    proven: bool | None
+    reverses: int | None
+    explanation: str | None
+    later_cause: Cause | None
+    later_explanation: str | None
+    executions: tuple[ExecutionRow, ...]
+    activities: tuple[ActivityRow, ...]
 
 
 class DriftRow(Row):

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from recond.core.run import Preview
 from recond.ports import Ledger
 from recond.status import Status
 from recond.triggers import Triggers
@@ -44,7 +45,8 @@ class WebServer:
     """Listens from `__aenter__` to `__aexit__`, on a port of the system's choice when `port` is 0.
 
     `exposition` gives the metrics, `now` the wall time (UTC). With a `token`, every caller must show it.
-    `hosts` are further names (with port, unless it is the scheme's own) under which recond may be asked.
+    `hosts` are further names (with port, unless it is the scheme's own) under which recond may be asked; `previews`
+    tell for each account what a pass would do.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class WebServer:
         token: str | None,
         hosts: Sequence[str],
         now: Callable[[], datetime],
+        previews: Mapping[str, Callable[[], Coroutine[Any, Any, Preview]]],
     ) -> None:
         self._host, self._port = host, port
         self._token, self._hosts = token, tuple(hosts)
-        self._site = Site(status, triggers, ledger, exposition, now, stopping=asyncio.Event())
+        self._site = Site(status, triggers, ledger, exposition, now, asyncio.Event(), previews)
 
     @property
     def url(self) -> str:

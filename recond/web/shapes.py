@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -47,6 +47,8 @@ class Problem(Shape):
     """What can be done about it."""
     errors: tuple[str, ...] = ()
     """Each fault of the request on its own, when there can be several."""
+    current: dict[str, Any] | None = None
+    """What an operator's decision was about, as it stands now, when that is why it was refused."""
 
 
 class Fault(Shape):
@@ -157,6 +159,58 @@ class Reconciliation(PassView):
     """True when no pass was made, since the last success is younger than the interval."""
 
 
+class WouldBe(Shape):
+    """One difference of a dry run: when it would be decided about, and how."""
+
+    symbol: str
+    asset_class: str
+    kind: Kind
+    broker_qty: Number
+    db_qty: Number
+    cause: Cause
+    explanation: str
+    resolution: Resolution
+    hold: str | None
+    """Why it would be held, if it would."""
+    would_be: Literal["now", "if_it_stays"]
+    """if_it_stays: it cannot be judged yet, and this is what would be done if it is still the same then."""
+
+
+class WouldBeCorrection(Shape):
+    """One change that a pass would make."""
+
+    symbol: str
+    asset_class: str
+    strategy: str | None
+    before: Number
+    after: Number
+    cause: Cause
+    explanation: str
+    would_be: Literal["now", "if_it_stays"]
+
+
+class DryRun(Reconciliation):
+    """What a pass would do now. Nothing was changed: it has no run (`runId` is 0) and is not recorded."""
+
+    dry_run: Literal[True]
+    drifts: tuple[WouldBe, ...]
+    corrections: tuple[WouldBeCorrection, ...]
+
+
+class AcceptedView(Shape):
+    """A difference that an operator has accepted; the quantities are null while they are not known."""
+
+    symbol: str
+    asset_class: str
+    difference: Number
+    """Broker minus ledger."""
+    broker_qty: Number | None
+    db_qty: Number | None
+    at: datetime
+    by: str
+    note: str | None
+
+
 class GateReasonView(Shape):
     """One reason against trading; symbol is null when it concerns the whole account."""
 
@@ -209,7 +263,48 @@ class AccountView(Shape):
     holds: tuple[HoldView, ...]
     pending: tuple[PendingView, ...]
     unreadable: tuple[UnreadableView, ...]
+    accepted: tuple[AcceptedView, ...]
     broker_account: BrokerAccountView | None
+
+
+class PinnedAccount(Shape):
+    """One account: which broker account its book is kept for, and how that is doing."""
+
+    account: str
+    user_id: int
+    environment: Environment
+    configured: bool
+    """False when it has left the configuration; its book is still there."""
+    broker_account_id: str | None
+    """Pinned at first contact; null before."""
+    broker_account: BrokerAccountView | None
+    """As last seen by this process."""
+    adopted_at: datetime | None
+    repins: int
+    status: RunStatus | None
+    """Of the last pass; null before the first."""
+    error: Fault | None
+    gate: GateState | None
+
+
+class PinnedAccounts(Shape):
+    """All accounts that have a book."""
+
+    items: tuple[PinnedAccount, ...]
+
+
+class RepinView(Shape):
+    """The book is closed; the account is pinned to `now`, or to whatever its keys open next when that is null."""
+
+    account: str
+    run_id: int
+    was: str | None
+    now: str | None
+    closed: int
+    """Rows that were closed, each with a correction of the run."""
+    conflicts: int
+    holds: int
+    warning: str | None
 
 
 class StatusView(Shape):

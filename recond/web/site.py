@@ -7,11 +7,13 @@ May not answer anything itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
+from recond.core.run import Preview
 from recond.ports import Ledger
 from recond.status import Status
 from recond.triggers import Triggers
@@ -28,6 +30,7 @@ class Site:
     exposition: Callable[[], bytes]
     now: Callable[[], datetime]
     stopping: asyncio.Event
+    previews: Mapping[str, Callable[[], Coroutine[Any, Any, Preview]]]
 
     def named(self, account: str) -> str:
         """The account of this name. Raises `Refused` (404) when there is none."""

@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
 
 import recond
 from recond.core.gate import Gate, GateState
 from recond.core.model import Conflict, Hold, Instrument, Kind
-from recond.core.run import Pending, Run, RunStatus
+from recond.core.run import AcceptedNow, Outcome, Pending, Preview, Run, RunStatus
 from recond.ports import Page
 from recond.status import AccountStatus, Status
 from recond.web.shapes import (
+    AcceptedView,
     AccountView,
     BrokerAccountView,
     ConflictView,
+    DryRun,
     Environment,
     Fault,
     GateReasonView,
@@ -30,9 +32,13 @@ from recond.web.shapes import (
     HoldView,
     PassView,
     PendingView,
+    PinnedAccount,
+    PinnedAccounts,
     Reconciliation,
     StatusView,
     UnreadableView,
+    WouldBe,
+    WouldBeCorrection,
 )
 
 _SEVERITY = (GateState.CLEAR, GateState.UNKNOWN, GateState.BLOCKED)
@@ -60,6 +66,47 @@ def reconciliation(runs: Sequence[Run], now_s: float, *, skipped: bool = False) 
     )
 
 
+def dry_run(preview: Preview, now_s: float) -> DryRun:
+    """What a pass would do, now and if what is pending stays as it is."""
+
+    def when(outcome: Outcome) -> Literal["now", "if_it_stays"]:
+        return "now" if outcome.drift.instrument in preview.now else "if_it_stays"
+
+    return DryRun(
+        **{**dict(reconciliation([preview.run], now_s)), "recorded": False},
+        dry_run=True,
+        drifts=tuple(
+            WouldBe(
+                symbol=outcome.drift.instrument.symbol,
+                asset_class=outcome.drift.instrument.asset_class,
+                kind=outcome.drift.kind,
+                broker_qty=outcome.drift.broker,
+                db_qty=outcome.drift.ledger,
+                cause=outcome.explanation.cause,
+                explanation=outcome.explanation.text,
+                resolution=outcome.resolution,
+                hold=None if outcome.hold is None else outcome.hold.reason,
+                would_be=when(outcome),
+            )
+            for outcome in preview.certain
+        ),
+        corrections=tuple(
+            WouldBeCorrection(
+                symbol=correction.instrument.symbol,
+                asset_class=correction.instrument.asset_class,
+                strategy=correction.strategy_id,
+                before=correction.before,
+                after=correction.after,
+                cause=correction.cause,
+                explanation=outcome.explanation.text,
+                would_be=when(outcome),
+            )
+            for outcome in preview.certain
+            for correction in outcome.corrections
+        ),
+    )
+
+
 def _figures(run: Run) -> dict[str, Any]:
     """The fields of a `PassView`."""
     return {
@@ -75,7 +122,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "account": run.account,
         "user_id": run.user_id,
         "trigger": run.trigger,
-        "error": Fault(message=run.error.message, hint=run.error.hint) if run.error else None,
+        "error": _fault(run),
         "duration_ms": round(run.duration_s * 1000),
         "recorded": run.recorded,
     }
@@ -199,8 +246,50 @@ def _account(account: AccountStatus, its_gate: Gate, now: datetime, now_s: float
         holds=() if run is None else tuple(map(hold, run.open_holds)),
         pending=() if run is None else tuple(pending(entry, now_s) for entry in run.pending),
         unreadable=() if run is None else _unreadable(run),
+        accepted=() if run is None else tuple(map(_accepted, run.accepted)),
         broker_account=_broker_account(run),
     )
+
+
+def _accepted(value: AcceptedNow) -> AcceptedView:
+    accepted = value.accepted
+    return AcceptedView(
+        symbol=accepted.instrument.symbol,
+        asset_class=accepted.instrument.asset_class,
+        difference=accepted.difference,
+        broker_qty=value.broker,
+        db_qty=value.ledger,
+        at=accepted.at,
+        by=accepted.by,
+        note=accepted.note,
+    )
+
+
+def pinned(rows: Sequence[Mapping[str, Any]], known: Status) -> PinnedAccounts:
+    """The accounts that have a book in the ledger, with what is known of them now."""
+    return PinnedAccounts(items=tuple(_pinned(row, known) for row in rows))
+
+
+def _pinned(row: Mapping[str, Any], known: Status) -> PinnedAccount:
+    account = known.accounts.get(row["name"])
+    run = None if account is None else account.last_run
+    return PinnedAccount(
+        account=row["name"],
+        user_id=row["userId"],
+        environment=row["environment"],
+        configured=account is not None,
+        broker_account_id=row["brokerAccountId"],
+        broker_account=None if account is None else _broker_account(run),
+        adopted_at=row["adoptedAt"],
+        repins=row["repins"],
+        status=None if run is None else run.status,
+        error=None if run is None else _fault(run),
+        gate=None if account is None else known.gate(row["name"]).state,
+    )
+
+
+def _fault(run: Run) -> Fault | None:
+    return Fault(message=run.error.message, hint=run.error.hint) if run.error else None
 
 
 def _broker_account(run: Run | None) -> BrokerAccountView | None:
@@ -237,7 +326,11 @@ def readiness(known: Status, max_age_s: float) -> tuple[str, ...]:
 def rows(page: Page) -> list[dict[str, object]]:
     """The rows of a page under camelCase names; what the ledger keeps as a float (a duration) keeps its digits."""
     names = {column: to_camel(column) for row in page.rows[:1] for column in row}
-    return [
-        {names[column]: Decimal(repr(value)) if isinstance(value, float) else value for column, value in row.items()}
-        for row in page.rows
-    ]
+    return [{names[column]: _exact(value) for column, value in row.items()} for row in page.rows]
+
+
+def _exact(value: object) -> object:
+    """A value of a row; what a row lists is rows again."""
+    if isinstance(value, list):
+        return [{to_camel(name): inner for name, inner in entry.items()} for entry in value]
+    return Decimal(repr(value)) if isinstance(value, float) else value

@@ -449,3 +449,15 @@ def test_deciding_twice_is_deciding_once(drift: Drift, default: Resolution, doub
             assert (outcome.corrections, outcome.accepted) == ((), None)
             assert outcome.hold is not None
             assert not outcome.settled
+
+
+def test_an_operator_who_takes_the_brokers_quantity_gets_it() -> None:
+    """What was accepted before is over then; by policy it is kept."""
+    drift = replace(drift_of("AAPL", 120, row("AAPL", 131)), accepted=Decimal(-10))
+    conflict = decide(drift, WHY, MANUAL, Matters(), NOW).conflict
+    decision = Decision(1, drift.instrument, Resolution.USE_BROKER, drift.broker, drift.ledger, "ann", NOW, 5)
+    outcome = decide(drift, WHY, MANUAL, Matters(conflict=conflict, decision=decision), LATER)
+    assert [correction.after for correction in outcome.corrections] == [120]
+    assert outcome.drift.target == 120
+    kept = decide(drift, WHY, USE_BROKER, Matters(), NOW)
+    assert [correction.after for correction in kept.corrections] == [130]

@@ -36,6 +36,7 @@ class Setting:
     accounts: tuple[str | None, ...] = (None,)
     """Names of the simulator's accounts, each the name of one of recond's too; None is its first, `default`."""
     daemon: Mapping[str, str] = field(default_factory=dict)
+    policy: Mapping[str, str] = field(default_factory=dict)
     ledger: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,6 +58,7 @@ class Setting:
         lines = ["[daemon]", *(f'{key} = "{value}"' for key, value in times.items())]
         lines += ["[ledger]", f'path = "{self.path}"', "[http]", 'listen = "127.0.0.1:0"']
         lines += ["[guards]", "requests_per_minute = 10000"]
+        lines += ["[policy]", *(f'{key} = "{value}"' for key, value in self.policy.items())]
         url = self.rest_url or (self.simulator.rest_url if self.simulator else "http://127.0.0.1:9")
         for number, name in enumerate(self.accounts, 1):
             word = name or "default"
@@ -148,6 +150,13 @@ class Daemon(Child):
 
     def _url(self) -> str | None:
         return next((line["url"] for line in self.lines() if "url" in line), None)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        url = self._url()
+        assert url, "not ready"
+        return str(url)
 
     @property
     def session(self) -> aiohttp.ClientSession:

@@ -14,8 +14,19 @@ from typing import Any
 
 import aiohttp
 
-from recond.core.model import Cause, Conflict, Instrument, Kind, Resolution
-from recond.core.run import Pending, Problem, Reason, Run, RunStatus
+from recond.core.model import Cause, Conflict, Drift, Instrument, Kind, LedgerRow, Resolution
+from recond.core.run import (
+    Action,
+    Correction,
+    Explanation,
+    Outcome,
+    Pending,
+    Preview,
+    Problem,
+    Reason,
+    Run,
+    RunStatus,
+)
 from recond.ports import Ledger
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.status import AccountStatus, Status
@@ -81,6 +92,15 @@ def a_conflict(instrument: Instrument = AAPL, **changes: Any) -> Conflict:
 def a_pending(instrument: Instrument = AAPL, since_s: float = 0.0, due_s: float = 0.0) -> Pending:
     """A difference that cannot be judged yet."""
     return Pending(instrument, Kind.QUANTITY, Decimal(10), Decimal(8), since_s, due_s, "too young to judge")
+
+
+async def a_preview() -> Preview:
+    """A dry run that sees a difference which cannot be judged yet, and what would be done about it."""
+    row = LedgerRow(1, "AAPL", None, "mean", Decimal(8), 1)
+    drift = Drift(AAPL, Kind.QUANTITY, Decimal(10), Decimal(8), None, (row,))
+    change = Correction(Action.SET, AAPL, row, "mean", Decimal(8), Decimal(10), Cause.MISSED_FILL)
+    outcome = Outcome(drift, Explanation(Cause.MISSED_FILL, "a fill"), Resolution.USE_BROKER, (change,))
+    return Preview(a_run(0, id=0, status=RunStatus.PARTIAL, pending=(a_pending(),)), (outcome,))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -185,6 +205,7 @@ async def house(
             token=token,
             hosts=hosts,
             now=lambda: NOW,
+            previews={account.name: a_preview for account in known},
         )
         async with web:
             yield House(web, status, triggers, client, sqlite)

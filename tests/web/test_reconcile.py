@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from recond.core.model import Kind, Unreadable
 from recond.core.run import Reason, RunStatus
 from recond.status import AccountStatus
 from tests.web.house import COIN, NOW, a_conflict, a_failed_run, a_pending, a_run, house, until
+from tests.web.test_app import fits, read_document
+
+document = read_document
 
 PATH = "/api/positions/reconcile"
 
@@ -216,3 +220,22 @@ async def test_an_account_is_found_by_name_or_owner(tmp_path: Path) -> None:
             assert at.triggers[account].waiting == (Reason.HTTP,)
             at.make(account=account, user_id=2)
             assert (await asking).json["account"] == account
+
+
+async def test_a_dry_run_says_what_would_be_done(tmp_path: Path, document: dict[str, Any]) -> None:
+    """The shape of a pass and more; no pass is asked for."""
+    async with house(tmp_path) as at:
+        answer = await at.ask("/api/positions/reconcile?dryRun=true", "POST")
+        assert fits(answer, document["paths"]["/api/positions/reconcile"]["post"], document) == []
+        told = [answer.json[name] for name in ("dryRun", "runId", "recorded", "status")]
+        assert told == [True, 0, False, "partial"]
+        [correction] = answer.json["corrections"]
+        assert [correction[n] for n in ("symbol", "strategy", "before", "after", "cause", "wouldBe")] == [
+            "AAPL",
+            "mean",
+            Decimal(8),
+            Decimal(10),
+            "missed_fill",
+            "if_it_stays",
+        ]
+        assert at.triggers["swing"].waiting == ()

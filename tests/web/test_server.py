@@ -129,6 +129,7 @@ async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
             token=None,
             hosts=(),
             now=lambda: None,  # type: ignore[arg-type, return-value]
+            previews={},
         )
         with pytest.raises(CannotListen) as caught:
             await second.__aenter__()
