@@ -21,7 +21,7 @@ from pathlib import Path
 import aiohttp
 import click
 
-from recond.demo.bot import ACCOUNT, STRATEGY, Bot, BotError
+from recond.demo.bot import ACCOUNT, OTHER_STRATEGY, STRATEGY, Bot, BotError
 from recond.demo.daemon import DaemonDied, NotSeen, moment, recond_running
 from recond.demo.screen import Screen
 from recond.demo.stage import Stage
@@ -163,12 +163,15 @@ path = {json.dumps(str(ledger))}
 [http]
 listen = "127.0.0.1:0"
 
+[guards]
+requests_per_minute = 180
+
 [[accounts]]
 name = "{ACCOUNT}"
 user_id = 1
 rest_url = "{simulator.rest_url}"
 stream_url = "{simulator.stream_url}"
-strategies = {{ {STRATEGY} = "{STRATEGY}-" }}
+strategies = {{ {STRATEGY} = "{STRATEGY}-", {OTHER_STRATEGY} = "{OTHER_STRATEGY}-" }}
 """
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 ACCOUNT = "demo"
-STRATEGY = "momentum"
+STRATEGY, OTHER_STRATEGY = "momentum", "value"
 _FILLED_WITHIN_S = 5.0
 _ASK_EVERY_S = 0.05
 
@@ -45,8 +45,8 @@ class Bot:
         self._headers = {"APCA-API-KEY-ID": keys[0], "APCA-API-SECRET-KEY": keys[1]}
         self._numbers = count(1)
 
-    async def trade(self, symbol: str, quantity: Decimal) -> Fill:
-        """A market order for a signed quantity, waited for until it is filled. Raises `BotError`."""
+    async def trade(self, symbol: str, quantity: Decimal, strategy: str = STRATEGY) -> Fill:
+        """A strategy's market order for a signed quantity, waited for until it is filled. Raises `BotError`."""
         order = await self._ask(
             "POST",
             "/v2/orders",
@@ -56,7 +56,7 @@ class Bot:
                 "qty": f"{abs(quantity):f}",
                 "type": "market",
                 "time_in_force": "day",
-                "client_order_id": f"{STRATEGY}-{next(self._numbers)}",
+                "client_order_id": f"{strategy}-{next(self._numbers)}",
             },
         )
         try:
@@ -69,10 +69,10 @@ class Bot:
         filled = Decimal(order["filled_qty"])
         return Fill(symbol, filled if quantity > 0 else -filled, Decimal(order["filled_avg_price"]))
 
-    async def book(self, fill: Fill) -> None:
-        """Add a fill to the bot's row of the ledger. Raises `BotError`."""
+    async def book(self, fill: Fill, strategy: str = STRATEGY) -> None:
+        """Add a fill to the row of one of its strategies. Raises `BotError`."""
         try:
-            await asyncio.to_thread(self._write, fill)
+            await asyncio.to_thread(self._write, fill, strategy)
         except sqlite3.Error as error:
             raise BotError(f"the ledger did not take the booking of {fill.symbol}: {error}") from error
 
@@ -80,7 +80,7 @@ class Bot:
         """What Alpaca says the account holds: symbol to signed quantity. Raises `BotError`."""
         return {row["symbol"]: Decimal(row["qty"]) for row in await self._ask("GET", "/v2/positions")}
 
-    def _write(self, fill: Fill) -> None:
+    def _write(self, fill: Fill, strategy: str) -> None:
         with closing(sqlite3.connect(self._ledger, isolation_level=None)) as ledger:
             ledger.execute("PRAGMA busy_timeout = 5000")
             ledger.execute("PRAGMA wal_autocheckpoint = 0")
@@ -88,14 +88,14 @@ class Bot:
             held = ledger.execute(
                 "SELECT id, quantity, version FROM positions"
                 " WHERE account = ? AND symbol = ? AND strategy_id = ? AND status = 'open'",
-                (ACCOUNT, fill.symbol, STRATEGY),
+                (ACCOUNT, fill.symbol, strategy),
             ).fetchone()
             if held is None:
                 ledger.execute(
                     "INSERT INTO positions (account, symbol, strategy_id, quantity, entry_price) VALUES (?, ?, ?, ?, ?)"
                     " ON CONFLICT (account, symbol, coalesce(strategy_id, '')) WHERE status = 'open'"
                     " DO UPDATE SET quantity = excluded.quantity",
-                    (ACCOUNT, fill.symbol, STRATEGY, f"{fill.quantity:f}", f"{fill.price:f}"),
+                    (ACCOUNT, fill.symbol, strategy, f"{fill.quantity:f}", f"{fill.price:f}"),
                 )
             else:
                 number, quantity, version = held

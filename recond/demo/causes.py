@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from recond.demo.bot import Fill
-from recond.demo.stage import Stage, checked, corrected, done, last_correction, now, same
+from recond.demo.bot import OTHER_STRATEGY, STRATEGY, Fill
+from recond.demo.daemon import Json
+from recond.demo.stage import WITHIN_S, Stage, checked, corrected, done, last_correction, now, same
 
 D = Decimal
 
@@ -52,3 +53,47 @@ async def split_overnight(stage: Stage) -> None:
         "no profit where none was made.",
     )
     await checked(stage, after_s)
+
+
+async def sale_of_nobodys(stage: Stage) -> None:
+    """Two strategies hold it, and somebody sells by hand: recond asks instead of guessing, an operator says whose."""
+    mark = (await last_correction(stage), now())
+    for strategy, quantity in ((STRATEGY, D(60)), (OTHER_STRATEGY, D(40))):
+        await stage.bot.book(await stage.bot.trade("SPY", quantity, strategy), strategy)
+    stage.simulator.do("trade", symbol="SPY", side="sell", qty=30)
+    stage.say(
+        "World",
+        f"The strategies {STRATEGY} and {OTHER_STRATEGY} buy 60 and 40 SPY. Then somebody sells 30 of them in the "
+        "dashboard. Whose?",
+    )
+
+    async def opened() -> Json | None:
+        found = await stage.recond.listed("conflicts", symbol="SPY", status="open")
+        return found[0] if found else None
+
+    conflict = await stage.recond.until(opened, "a conflict about SPY", WITHIN_S)
+    same("corrections since", mark[0], await last_correction(stage))
+    same("the gate of SPY", "blocked", (await stage.recond.gate("SPY"))["state"])
+    stage.say(
+        "recond",
+        f"Knows what happened ({conflict['cause']}), but not whose row it is, and guesses nothing: conflict "
+        f"{conflict['id']} is open, both rows stay as they are, and a bot that asks about SPY is told 'blocked'.",
+    )
+    stage.say("Operator", f"$ recond resolve {conflict['id']} --use-broker --strategy {OTHER_STRATEGY}")
+    seen = {"brokerQuantity": float(conflict["brokerQuantity"]), "ledgerQuantity": float(conflict["ledgerQuantity"])}
+    body = {"resolution": "use_broker", "strategy": OTHER_STRATEGY, "by": "ann", "note": "sold for the quarter", **seen}
+    await stage.recond.decide(f"/api/conflicts/{conflict['id']}/resolve", body)
+    rows = await stage.recond.listed("positions", status="open", symbol="SPY")
+    same(
+        "the rows",
+        {STRATEGY: D(60), OTHER_STRATEGY: D(10)},
+        {row["strategyId"]: D(row["quantity"]) for row in rows},
+    )
+    [ended] = await stage.recond.listed("conflicts", symbol="SPY", status="resolved")
+    same("who ended it", "ann", ended["resolvedBy"])
+    stage.say(
+        "recond",
+        f"Takes the 30 from {OTHER_STRATEGY}, which has 10 left, keeps who decided it, when and why, and lets SPY be "
+        "traded again. Had the quantities been others by then, it would have refused.",
+    )
+    await checked(stage, (now() - mark[1]).total_seconds())

@@ -72,9 +72,16 @@ class Recond:
 
     async def ask(self, path: str, **query: object) -> Json:
         """The answer's JSON. Raises `NoAnswer`, or `DaemonDied` when that is why there is none."""
+        return await self._request("GET", path, query, None)
+
+    async def decide(self, path: str, body: Json) -> Json:
+        """What came of an operator's decision. Raises as `ask`."""
+        return await self._request("POST", path, {}, body)
+
+    async def _request(self, method: str, path: str, query: Mapping[str, object], body: Json | None) -> Json:
         params = {name: str(value) for name, value in query.items()}
         try:
-            async with self._session.get(self.url + path, params=params) as response:
+            async with self._session.request(method, self.url + path, params=params, json=body) as response:
                 answer: Json = await response.json(loads=_exact, content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             with suppress(TimeoutError):

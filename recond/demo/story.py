@@ -11,7 +11,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from recond.demo.bot import Fill
-from recond.demo.causes import booked_after_all, split_overnight
+from recond.demo.causes import booked_after_all, sale_of_nobodys, split_overnight
 from recond.demo.daemon import Json, began, moment
 from recond.demo.stage import (
     WITHIN_S,
@@ -201,6 +201,7 @@ CHAPTERS: tuple[tuple[str, Callable[[Stage], Awaitable[None]]], ...] = (
     ("A manual trade in the dashboard", dashboard_trade),
     ("A position closed from outside", closed_outside),
     ("A split overnight", split_overnight),
+    ("A sale that is nobody's", sale_of_nobodys),
     ("The broker is down", outage),
     ("The broker forgets everything", empty_answer),
 )
