@@ -141,12 +141,12 @@ class Reconciler:
     async def preview(self) -> Preview:
         """What a pass would do now, and would do if what is pending stays as it is. Nothing is changed or remembered.
 
-        It takes its turn with the passes, and its requests are spent from their budget.
+        It takes its turn with the passes, and its requests are spent from their budget, of which it leaves them a part.
         """
         async with self._turn:
             memory, began_s, header = self._memory, _clock_s(), self._header(0, 0, (Reason.HTTP,))
             try:
-                check_budget(self._budget, began_s)
+                check_budget(self._budget, began_s, reserve=self._budget.limit // 4)
                 judgement, conclude = await self._look(header, began_s, self._budget, preview=True)
                 record = await conclude(judgement)
                 certain = await conclude(judgement.as_if_it_stays())
@@ -367,9 +367,9 @@ class Reconciler:
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
 
-def check_budget(budget: Budget, now_s: float) -> None:
-    """Raise `BrokerUnavailable` when no request may be sent now."""
-    free_s = budget.free_at(0, now_s)
+def check_budget(budget: Budget, now_s: float, *, reserve: int = 0) -> None:
+    """Raise `BrokerUnavailable` when no request may be sent now that leaves so many others free."""
+    free_s = budget.free_at(reserve, now_s)
     if free_s > now_s:
         raise BrokerUnavailable(
             f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",

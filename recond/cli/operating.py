@@ -120,7 +120,7 @@ def _decide(daemon: Daemon, path: str, says: Mapping[str, object], note: str | N
         method="POST",
         timeout_s=wait + FIRST_PASS_S,
         answers=(200, 202),
-        says={**says, "by": operator(os.environ), "note": note},
+        says={**says, "by": operator(os.environ), "note": note or None},
         wait=wait,
     )
     done = answer["decision"]["endedAt"] is not None
@@ -147,7 +147,7 @@ def accounts(daemon: Daemon, repin: str | None, name: str | None, to: str | None
     elif name is None:
         raise click.UsageError("Which one? `recond accounts repin NAME`")
     else:
-        says = {"by": operator(os.environ), "note": note, "brokerAccountId": to}
+        says = {"by": operator(os.environ), "note": note or None, "brokerAccountId": to}
         path = f"/api/accounts/{quote(name, safe='')}/repin"
         daemon.said(words.repinned(daemon.ask(path, method="POST", says=says)))
 

@@ -18,7 +18,7 @@ CONFLICT = (
     "id account symbol kind cause brokerQuantity ledgerQuantity resolution openedAt sightings resolvedAt resolvedBy"
 )
 HOLD = "id account symbol brokerQuantity ledgerQuantity openedAt endedAt endedBy reason"
-ACCOUNT = "account environment brokerAccountId opens status gate repins"
+ACCOUNT = "account environment brokerAccountId lastSeen status gate repins"
 _DRIFT = "symbol kind cause brokerQuantity ledgerQuantity resolution explanation"
 _CORRECTION = "id positionId symbol strategyId before after cause proven laterCause laterExplanation"
 _WOULD_BE = "symbol strategy before after cause wouldBe explanation"
@@ -126,9 +126,9 @@ def _words(entry: Mapping[str, Any], names: str) -> str:
 
 
 def accounts(answer: Mapping[str, Any]) -> str:
-    """The accounts that have a book, and what their keys open."""
+    """The accounts that have a book, and what their keys opened when they were last the right ones."""
     rows = [
-        {**account, "opens": (account["brokerAccount"] or {}).get("id"), "status": _standing(account)}
+        {**account, "lastSeen": (account["brokerAccount"] or {}).get("id"), "status": _standing(account)}
         for account in answer["items"]
     ]
     faults = [

@@ -115,6 +115,20 @@ async def test_lists_are_tables(tmp_path: Path) -> None:
         assert "AAPL" in (await recond("conflicts", "--url", at.web.url, folder=tmp_path)).out
         shown = await recond("runs", "show", "1", "--url", at.web.url, folder=tmp_path)
         assert "missing_in_ledger" in shown.out
+        columns = "id positionId symbol strategyId before after cause proven laterCause laterExplanation"
+        lines = [line.split() for line in shown.out.splitlines()]
+        assert lines[lines.index(columns.split()) + 1] == [
+            "1",
+            "1",
+            "BTCUSD",
+            "-",
+            "0",
+            "0.000000001",
+            "adoption",
+            "true",
+            "-",
+            "-",
+        ]
         assert "totalValue" in shown.out
         assert (
             "1 of 3; --limit" in (await recond("positions", "--limit", "1", "--url", at.web.url, folder=tmp_path)).out

@@ -98,6 +98,22 @@ async def test_a_decision_that_waits_stands(tmp_path: Path, document: dict[str, 
         assert at.triggers["swing"].waiting == ()
 
 
+async def test_of_two_operators_at_once_one_wins(tmp_path: Path) -> None:
+    """Both ask in the same moment: one decision is taken down, and the other operator is told of it."""
+    async with house(tmp_path) as at:
+        await recorded(at)
+        asking = [
+            asyncio.create_task(at.ask(f"{RESOLVE}?wait=0", "POST", json={"resolution": how, "by": who}))
+            for who, how in (("ann", "use_broker"), ("bob", "use_db"))
+        ]
+        await a_pass(at, None)
+        answers = sorted([await each for each in asking], key=lambda answer: answer.status)
+        assert [answer.status for answer in answers] == [202, 409]
+        winner = answers[0].json["decision"]["by"]
+        assert f"{winner} has decided" in answers[1].json["detail"]
+        assert [row["by"] for row in (await at.ask("/api/decisions")).json["items"]] == [winner]
+
+
 async def test_a_failed_pass_ends_no_decision(tmp_path: Path) -> None:
     """The next one is waited for."""
     async with house(tmp_path) as at:
