@@ -19,7 +19,15 @@ MUTABLE_CALLS = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Co
 TESTS_OF_NO_MODULE = {"simulator/test_same_events.py", "test_architecture.py", "test_monitoring.py", "test_readme.py"}
 TEST_FOLDERS_OF_NO_MODULE = {"contract", "end_to_end", "simulation"}
 # Modules without a test file of their own: values and contracts, which every other test uses.
-MODULES_WITHOUT_TEST = {"__main__.py", "ports.py", "config/values.py", "core/exact.py", "core/model.py", "core/run.py"}
+MODULES_WITHOUT_TEST = {
+    "__main__.py",
+    "ports.py",
+    "config/values.py",
+    "core/exact.py",
+    "core/model.py",
+    "core/rules.py",
+    "core/run.py",
+}
 # Packages that are tested through their public modules, over real sockets and files.
 TESTED_AT_THE_DOOR = {"alpaca", "daemon", "demo", "simulator", "sqlite", "web"}
 

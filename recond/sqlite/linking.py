@@ -44,6 +44,8 @@ async def link(connection: aiosqlite.Connection, run: Run, at: str) -> None:
     by_row = dict(made)
     for outcome in run.outcomes:
         symbols = {correction.instrument.symbol for correction in outcome.corrections}
+        if any(part.comes_from is not None for part in outcome.explanation.parts):
+            symbols.add(outcome.drift.instrument.symbol)  # its rows came with the old name's outcome
         first = min((id_ for (symbol, _), id_ in by_row.items() if symbol in symbols), default=None)
         for part in outcome.explanation.parts if first is not None else ():
             whose = by_row.get((outcome.drift.instrument.symbol, part.strategy_id), first)

@@ -54,7 +54,8 @@ async def history(
         consumed = await fetch(
             connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
         )
-    return History(tuple(changes), tuple(corrections), executions, frozenset(consumed))
+    others = tuple(change for change in changes if change.seq > since[change.symbol])
+    return History(others, tuple(corrections), executions, frozenset(consumed))
 
 
 def _change(

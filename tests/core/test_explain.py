@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,65 @@ def test_a_fill_that_a_correction_covers_explains_nothing_more() -> None:
     """Each execution is consumed once."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))
     assert why(drift, base(drift, 10), executions=[fill(5, covered_by=3)]).cause is Cause.UNEXPLAINED
+
+
+def test_what_came_last_may_not_be_shown_yet() -> None:
+    """The newest fills count as far as the figures say, without gaps; older ones must all be there."""
+    last = [fill(5, 9.8, order="x", client="mean-1"), fill(3, 9.9, order="y", client="mean-1")]
+    for held, missing in ((15, 5), (18, 8)):
+        drift = drift_of("AAPL", held, row("AAPL", 10))
+        assert causes(why(drift, base(drift, 10), executions=last)) == [(Cause.MISSED_FILL, Decimal(missing), "mean")]
+    drift = drift_of("AAPL", 13, row("AAPL", 10))
+    assert why(drift, base(drift, 10), executions=last).cause is Cause.UNEXPLAINED  # not the newer one alone
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    old = [fill(5, 9.5, order="x"), fill(3, 9.54, order="y")]
+    assert why(drift, base(drift, 10), executions=old).cause is Cause.UNEXPLAINED
+    edge = [fill(5, 9.5, order="x"), fill(3, 9.56, order="y")]
+    assert why(drift, base(drift, 10), executions=edge).cause is Cause.FILL
+
+
+def test_a_row_that_was_given_away_is_no_booking() -> None:
+    """Five that went from one strategy to another are not the five that were sold."""
+    drift = drift_of("AAPL", 5, row("AAPL", 5, "mean"), row("AAPL", 5, "trend", row_id=2))
+    moved = [
+        Change(6, 2, "AAPL", None, Decimal(5), Decimal(0), NOW),
+        Change(7, 2, "AAPL", "trend", Decimal(0), Decimal(5), NOW),
+    ]
+    explanation = why(drift, base(drift, 10), executions=[fill(-5, client="trend-1")], changes=moved)
+    assert causes(explanation) == [(Cause.MISSED_FILL, Decimal(-5), "trend")]
+
+
+@pytest.mark.parametrize("flood", ["edges", "last", "booked", "alike", "coins"])
+def test_a_flood_is_matched_in_bounded_time(flood: str) -> None:
+    """Five hundred fills and bookings and a dozen activities take no longer than a pass can wait."""
+    symbol = "BTCUSD" if flood == "coins" else "AAPL"
+    places = Decimal("0.0000001") if flood == "coins" else Decimal(1)
+    size = 250 if flood in ("booked", "alike") else 500
+    begin = {"edges": -0.4, "coins": -0.4, "last": 9.7}.get(flood, 1.0)
+    minutes = [begin + n / 1000 if n < size / 2 else max(begin, 9.7) + n / 2000 for n in range(size)]
+    if flood in ("booked", "alike"):
+        minutes = [1 + n / 100 for n in range(size)]
+    told = [
+        fill(str((1 + n * n % 7) * places), at, order=f"o{n}", cum=n + 1, symbol=symbol) for n, at in enumerate(minutes)
+    ]
+    changes = [change(str(e.quantity), 6, seq=6 + n) for n, e in enumerate(told)] if size == 250 else []
+    moved = sum(e.quantity for e in told)
+    entries = [booking("ACATS", 7 if flood == "alike" else 1000 + 37 * n, number=n, symbol=symbol) for n in range(12)]
+    held, booked = (10 + moved + 21, 10 + moved) if changes else (999_999, 10)
+    drift = drift_of(symbol, str(held), row(symbol, str(booked)))
+    began_s = time.process_time()
+    explanation = why(drift, base(drift, 10), executions=told, activities=entries, changes=changes)
+    assert time.process_time() - began_s < 1
+    assert explanation.cause is (Cause.TRANSFER if flood == "alike" else Cause.UNEXPLAINED)
+
+
+def test_more_than_can_be_matched_is_said_to_be() -> None:
+    """Five hundred fills and bookings are tried, one more is not."""
+    told = [fill(1, 1 + n / 100, order=f"o{n}") for n in range(500)]
+    drift = drift_of("AAPL", 510, row("AAPL", 10))
+    assert why(drift, base(drift, 10), executions=told).cause is Cause.FILL
+    beyond = why(drift, base(drift, 10), executions=told, changes=[change(0)])
+    assert "500 fills and 1 bookings are too many to match" in beyond.text
 
 
 # What moves without an order
@@ -396,6 +456,43 @@ def test_a_fee_taken_in_the_coin_is_found_in_the_band_of_what_was_bought() -> No
         (Cause.MISSED_FILL, Decimal("0.1")),
         (Cause.CRYPTO_FEE, Decimal("-0.00025")),
     ]
+
+
+def test_a_fee_is_taken_from_whoever_bought() -> None:
+    """When all was bought by one strategy the fee is that one's; of several nobody knows how much of it."""
+    drift = drift_of("BTCUSD", "1.0998", row("BTCUSD", 1, "mean"))
+    buys = [
+        fill("0.06", 4, symbol="BTCUSD", client="mean-1"),
+        fill("0.04", symbol="BTCUSD", client="mean-2", order="b"),
+    ]
+    explanation = why(drift, base(drift, 1), executions=buys)
+    assert causes(explanation) == [
+        (Cause.MISSED_FILL, Decimal("0.1"), "mean"),
+        (Cause.CRYPTO_FEE, Decimal("-0.0002"), "mean"),
+    ]
+    assert explanation.evident
+    assert "0.200 % of what was bought" in explanation.text
+    buys[1] = replace(buys[1], client_order_id="trend-1")
+    assert (Cause.CRYPTO_FEE, Decimal("-0.0002"), None) in causes(why(drift, base(drift, 1), executions=buys))
+    sold = [buys[0], replace(buys[1], quantity=Decimal("-0.04"))]
+    less = drift_of("BTCUSD", "1.01985", row("BTCUSD", 1, "mean"))
+    parts = why(less, base(less, 1), executions=sold).parts
+    assert [part.quantity for part in parts if part.cause is Cause.CRYPTO_FEE] == [Decimal("-0.00015")]
+    assert [part.strategy_id for part in parts if part.cause is Cause.CRYPTO_FEE] == ["mean"]
+
+
+def test_figures_that_add_up_go_before_a_fee() -> None:
+    """What was bought last is not shown yet: it is no fee of what was bought before, and stays unconsumed."""
+    buys = [fill(100, symbol="BTCUSD", order="a"), fill("0.2", 9.9, symbol="BTCUSD", order="b")]
+    drift = coin("101", "1")
+    explanation = why(drift, base(drift, 1), executions=buys)
+    assert [part.executions for part in explanation.parts] == [(("BTCUSD", "a", Decimal(100)),)]
+    booked = [booking("CFEE", "-0.1", symbol="BTCUSD")]
+    drift = coin("100.9", "1")
+    told = why(drift, base(drift, 1), executions=buys[:1], activities=booked)
+    assert [part.activities for part in told.parts] == [(), ("CFEE-BTCUSD-1",)]
+    share = drift_of("AAPL", "109.9", row("AAPL", 10))
+    assert why(share, base(share, 10), executions=[fill(100)]).cause is Cause.UNEXPLAINED
 
 
 def test_a_fee_that_is_booked_later_explains_itself() -> None:

@@ -1,0 +1,116 @@
+"""What the ledger remembers for an explanation: others' changes, its own corrections, fills, used activities."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from recond.core.model import Activity, Cause, Execution, History
+from recond.core.run import Explanation, Part
+from recond.sqlite.ledger import AccountEntry, SqliteLedger
+from tests.sqlite.passes import NOW, UPSERT, a_record, an_outcome, bot, opening, setting
+
+
+async def test_changes_are_others_and_after_the_position_of_their_symbol(
+    ledger: SqliteLedger, plain: sqlite3.Connection
+) -> None:
+    """In the journal's order, with row and strategy; recond's own, other symbols' and other accounts' are not told."""
+    for symbol, quantity in (("AAPL", "1"), ("MSFT", "1"), ("AAPL", "3"), ("TSLA", "1"), ("MSFT", "4")):
+        plain.execute(UPSERT, (symbol, quantity))
+    plain.execute("INSERT INTO positions (account, symbol, quantity) VALUES ('other', 'AAPL', '9')")
+    reading = await ledger.read("main", None)
+    rows = {row.symbol: row for row in reading.rows}
+    await ledger.record(a_record(1, reading, an_outcome("AAPL", "7", setting(rows["AAPL"], "7"))))
+    plain.execute("UPDATE positions SET strategy_id = 'mean' WHERE symbol = 'AAPL' AND account = 'main'")
+    history = await ledger.history("main", {"AAPL": 1, "MSFT": 0}, executed=NOW, corrected=NOW)
+    told = [(c.symbol, c.strategy_id, c.before, c.after, c.quantity) for c in history.changes]
+    assert told == [
+        ("MSFT", None, 0, 1, 1),
+        ("AAPL", None, 1, 3, 2),
+        ("MSFT", None, 1, 4, 3),
+        ("AAPL", None, 7, 0, -7),
+        ("AAPL", "mean", 0, 7, 7),
+    ]
+    assert {c.position_id for c in history.changes if c.symbol == "AAPL"} == {rows["AAPL"].id}
+    assert [c.seq for c in history.changes] == sorted(c.seq for c in history.changes)
+    assert await ledger.history("main", {}, executed=NOW, corrected=NOW) == History()
+
+
+async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger) -> None:
+    """Whether they were proven when they were made, and undone since."""
+    reading = await ledger.read("main", None)
+    unproven = replace(opening("MSFT", "2"), proven=False, cause=Cause.UNEXPLAINED)
+    proven = replace(opening("AAPL", "5", "mean"), cause=Cause.MISSED_FILL)
+    await ledger.record(a_record(1, reading, an_outcome("AAPL", "5", proven), an_outcome("MSFT", "2", unproven)))
+    reading = await ledger.read("main", None)
+    assert reading.unproven_since is None  # they were made long ago, by the clock that does not stand still
+    rows = {row.symbol: row for row in reading.rows}
+    undoing = replace(setting(rows["AAPL"], "3"), reverses=1)
+    await ledger.record(a_record(2, reading, an_outcome("AAPL", "3", undoing)))
+    history = await ledger.history("main", {"AAPL": 0, "MSFT": 0}, executed=NOW, corrected=NOW)
+    assert [(c.id, c.run_id, c.instrument.symbol, c.strategy_id, c.quantity) for c in history.corrections] == [
+        (1, 1, "AAPL", "mean", 5),
+        (2, 1, "MSFT", None, 2),
+        (3, 2, "AAPL", "mean", -2),
+    ]
+    assert [(c.cause, c.proven, c.reversed) for c in history.corrections] == [
+        (Cause.MISSED_FILL, True, True),
+        (Cause.UNEXPLAINED, False, False),
+        (Cause.UNEXPLAINED, True, False),
+    ]
+    assert {c.position_id for c in history.corrections} == {row.id for row in rows.values()}
+    later = NOW + timedelta(microseconds=1)
+    assert (await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=later)).corrections == ()
+    assert (await ledger.history("other", {"AAPL": 0}, executed=NOW, corrected=NOW)).corrections == ()
+    assert len((await ledger.history("main", {"MSFT": 0}, executed=NOW, corrected=NOW)).corrections) == 1
+
+
+async def test_executions_are_told_from_the_moment_on(ledger: SqliteLedger) -> None:
+    """With all that is known of them, of these symbols and this account only."""
+    told = Execution(
+        "AAPL", NOW, Decimal(0), "o1", None, Decimal(10), "x2", None, "mean", "mean-1", previous_id="x1"
+    )  # fmt: skip
+    before = replace(told, at=NOW - timedelta(microseconds=1), order_id="o2")
+    await ledger.keep("main", [told, before, replace(told, symbol="MSFT")])
+    await ledger.keep("other", [replace(told, order_id="o3")])
+    history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
+    assert history.executions == (told,)
+
+
+async def test_used_activities_are_told_whatever_their_symbol(ledger: SqliteLedger) -> None:
+    """An activity may be of a group with others; those of another account are another account's."""
+    entries = [Activity(f"a{n}", "ACATS", None, "AAPL", Decimal(5), None, NOW) for n in range(2)]
+    why = Explanation(Cause.TRANSFER, "t", (Part(Cause.TRANSFER, Decimal(5), activities=("a0",)),), proven=True)
+    outcome = replace(an_outcome("AAPL", "5", opening("AAPL", "5")), explanation=why)
+    await ledger.record(replace(a_record(1, await ledger.read("main", None), outcome), activities=tuple(entries)))
+    for account, used in (("main", {"a0"}), ("other", set())):
+        history = await ledger.history(account, {"TSLA": 0}, executed=NOW, corrected=NOW)
+        assert history.consumed == used
+
+
+async def test_what_is_unproven_is_looked_for_for_some_days(path: Path) -> None:
+    """The oldest such correction of the last days counts, until a late explanation names it or its days are over."""
+    with bot(path.parent / "clock.db") as clock:
+        [now] = clock.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')").fetchone()
+    today = NOW.fromisoformat(f"{now}+00:00")
+    moment = [today - timedelta(days=3, hours=23)]
+    entries = [AccountEntry("main", 7, "paper"), AccountEntry("other", 8, "live")]
+    async with SqliteLedger(path, entries, now=lambda: moment[0]) as ledger:
+        assert (await ledger.read("main", None)).unproven_since is None
+        for run_id, (symbol, at, proven) in enumerate(
+            (
+                ("AAPL", today - timedelta(days=4, seconds=1), False),
+                ("MSFT", today - timedelta(days=3, hours=23), True),
+                ("TSLA", today - timedelta(days=3, hours=22), False),
+                ("NVDA", today - timedelta(days=1), False),
+            ),
+            start=1,
+        ):
+            moment[0] = at
+            made = replace(opening(symbol, "5"), proven=proven)
+            await ledger.record(a_record(run_id, await ledger.read("main", None), an_outcome(symbol, "5", made)))
+        assert (await ledger.read("main", None)).unproven_since == today - timedelta(days=3, hours=22)
+        assert (await ledger.read("other", None)).unproven_since is None

@@ -1,0 +1,330 @@
+"""What is asked of the broker to explain drifts: no more than makes a difference, and never at the price of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from recond.core.evidence import key
+from recond.core.model import (
+    Activities,
+    Activity,
+    Baseline,
+    Cause,
+    Drift,
+    History,
+    LedgerReading,
+    Order,
+    PastCorrection,
+)
+from recond.core.run import Explanation
+from recond.evidence import Evidence
+from recond.investigation import CORRECTED_BEFORE, LOOK_BACK_MAX, ORDERS_MAX, Findings, Found, Investigator
+from recond.ports import BrokerUnavailable
+from tests.core.stories import BASE_AT, NOW, PATIENCE, STRATEGIES, TOLERANCE, base, booking, causes, corrected, fill
+from tests.core.strategies import drift_of, row
+from tests.fakes import FakeBroker, FakeLedger
+
+pytestmark = pytest.mark.looptime
+HORIZON_S = 90.0
+DRIFT = drift_of("AAPL", 15, row("AAPL", 10))
+BASES = {DRIFT.instrument: base(DRIFT, 10)}
+
+
+@dataclass
+class AskedBroker(FakeBroker):
+    """A broker that keeps what it was asked for."""
+
+    booked: list[Activity] = field(default_factory=list)
+    filled: list[Activity] = field(default_factory=list)
+    clients: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+    down: bool = False
+    asked: list[tuple[str, object]] = field(default_factory=list)
+
+    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
+        self.asked.append(("bookings" if bookings_only else "all", after))
+        if self.down:
+            raise BrokerUnavailable("activities: HTTP 502", hint="wait")
+        entries = self.booked if bookings_only else [*self.booked, *self.filled]
+        return Activities(tuple(entries), not self.cut)
+
+    async def order(self, order_id: str) -> Order:
+        self.asked.append(("order", order_id))
+        if self.down or order_id not in self.clients:
+            raise BrokerUnavailable("orders: HTTP 404", hint="there is no such order")
+        return Order(order_id, self.clients[order_id], "AAPL", "buy", "filled", Decimal(5))
+
+    @property
+    def kinds(self) -> list[str]:
+        """What kinds of requests there were, in their order."""
+        return [kind for kind, _ in self.asked]
+
+
+@dataclass
+class RememberingLedger(FakeLedger):
+    """A ledger that remembers corrections and used activities, and what it was asked for."""
+
+    corrections: tuple[PastCorrection, ...] = ()
+    consumed: frozenset[str] = frozenset()
+    asked: list[tuple[Mapping[str, int], datetime, datetime]] = field(default_factory=list)
+
+    async def history(
+        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+    ) -> History:
+        self.asked.append((dict(since), executed, corrected))
+        told = await super().history(account, since, executed=executed, corrected=corrected)
+        known = tuple(c for c in self.corrections if c.instrument.symbol in since)
+        return replace(told, corrections=known, consumed=self.consumed)
+
+
+@dataclass
+class Case:
+    """An investigator with its ports."""
+
+    broker: AskedBroker = field(default_factory=AskedBroker)
+    ledger: RememberingLedger = field(default_factory=RememberingLedger)
+    strategies: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.evidence = Evidence("default", self.ledger, horizon_s=HORIZON_S)
+        self.investigator = Investigator(
+            "default",
+            self.broker,
+            self.ledger,
+            self.evidence,
+            strategies=self.strategies,
+            patience=PATIENCE,
+            tolerance=TOLERANCE,
+        )
+
+    async def explain(
+        self,
+        *drifts: Drift,
+        found: Found | None = None,
+        bases: Mapping[object, Baseline] | None = None,
+        unproven_since: datetime | None = None,
+    ) -> Findings:
+        """Why the drifts are there."""
+        reading = LedgerReading(
+            (), seq=9, baselines=dict(BASES if bases is None else bases), unproven_since=unproven_since  # type: ignore[arg-type]
+        )  # fmt: skip
+        asked = drifts or (DRIFT,)
+        return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), ())
+
+
+def only(findings: Findings) -> Explanation:
+    """The explanation of the only drift."""
+    (explanation,) = findings.explanations.values()
+    return explanation
+
+
+def trade(quantity: int, minute: float = 5, order: str = "o1") -> Activity:
+    """A fill as the activities tell it."""
+    return Activity(
+        f"t-{order}", "FILL", "fill", "AAPL", Decimal(quantity), Decimal(10), BASE_AT + timedelta(minutes=minute),
+        order_id=order, side="buy", cum_quantity=Decimal(quantity),
+    )  # fmt: skip
+
+
+async def test_an_adoption_asks_nobody() -> None:
+    """At the first contact there is no baseline, and neither broker nor ledger is asked."""
+    case = Case()
+    explanation = only(await case.explain(bases={}))
+    assert (explanation.cause, case.broker.asked, case.ledger.asked) == (Cause.ADOPTION, [], [])
+
+
+async def test_fills_that_explain_it_are_enough() -> None:
+    """Whether the stream told of them, the ledger kept them, or the look before the verdict found them."""
+    streamed, kept, found = Case(), Case(), Case()
+    streamed.evidence.add([fill(5)])
+    kept.ledger.kept.append(fill(5))
+    for case, told in ((streamed, Found()), (kept, Found()), (found, Found(entries=(trade(5),)))):
+        explanation = only(await case.explain(found=told))
+        assert (causes(explanation), explanation.evident) == ([(Cause.FILL, 5, None)], True)
+        assert case.broker.asked == []
+
+
+async def test_one_fill_that_all_three_tell_is_one() -> None:
+    """It is joined by its order and sum, with what each knows of it, and is stored with the pass."""
+    case = Case()
+    case.evidence.add([fill(5, execution_id="x")])
+    case.ledger.kept.append(fill(5, price=None, strategy_id="mean"))
+    findings = await case.explain(found=Found(entries=(trade(5),)))
+    assert causes(only(findings)) == [(Cause.MISSED_FILL, 5, "mean")]
+    (stored,) = findings.executions
+    assert (stored.execution_id, stored.price, stored.strategy_id) == ("x", 10, "mean")
+    assert findings.activities == ()
+
+
+async def test_bookings_are_asked_for_when_fills_explain_nothing() -> None:
+    """Once, from the baseline and a little before; they are stored, and so is what they explain it with."""
+    case = Case(AskedBroker(booked=[booking("ACATS", 5)]))
+    findings = await case.explain()
+    assert causes(only(findings)) == [(Cause.TRANSFER, 5, None)]
+    assert case.broker.asked == [("bookings", BASE_AT - PATIENCE.late)]
+    assert findings.activities == (booking("ACATS", 5),)
+
+
+async def test_what_was_asked_for_already_is_not_asked_for_again() -> None:
+    """A look that reaches back far enough is enough; a shorter one is not."""
+    since = BASE_AT - PATIENCE.late
+    entries = (booking("ACATS", 5),)
+    for begin, kinds in ((since, []), (since - timedelta(days=1), []), (since + timedelta(seconds=1), ["bookings"])):
+        case = Case()
+        explanation = only(await case.explain(found=Found(begin, begin, entries)))
+        assert explanation.cause is Cause.TRANSFER
+        assert case.broker.kinds == []
+        unexplained = Case()
+        await unexplained.explain(found=Found(begin, begin))
+        assert unexplained.broker.kinds == kinds
+
+
+async def test_a_very_old_baseline_does_not_make_the_broker_list_a_year() -> None:
+    """Evidence is asked for within a week; the ledger's own memory likewise, with some days of corrections."""
+    case = Case()
+    await case.explain(bases={DRIFT.instrument: replace(BASES[DRIFT.instrument], at=NOW - timedelta(days=300))})
+    assert case.broker.asked == [("bookings", NOW - LOOK_BACK_MAX)]
+    assert case.ledger.asked[0] == ({"AAPL": 5}, NOW - LOOK_BACK_MAX - PATIENCE.late, NOW - CORRECTED_BEFORE)
+
+
+async def test_a_broker_that_cannot_tell_leaves_it_unexplained() -> None:
+    """The pass goes on, and the text says that there may be more to know; so does a list that was cut short."""
+    for broker in (AskedBroker(down=True), AskedBroker(cut=True)):
+        explanation = only(await Case(broker, strategies=STRATEGIES).explain())
+        assert explanation.cause is Cause.UNEXPLAINED
+        assert "there may be more to know" in explanation.text
+    assert "more to know" not in only(await Case().explain()).text
+
+
+async def test_an_order_is_asked_for_when_it_matters_whose_it_was() -> None:
+    """With strategies configured and the owner unknown; then the fill is its strategy's, and stored as that."""
+    case = Case(AskedBroker(clients={"o1": "mean-7"}), strategies=STRATEGIES)
+    case.evidence.add([fill(5)])
+    findings = await case.explain()
+    assert causes(only(findings)) == [(Cause.MISSED_FILL, 5, "mean")]
+    assert case.broker.asked == [("order", "o1")]
+    assert [e.client_order_id for e in findings.executions] == ["mean-7"]
+    known = Case(AskedBroker(), strategies=STRATEGIES)
+    known.evidence.add([fill(5, client="app")])
+    assert causes(only(await known.explain())) == [(Cause.EXTERNAL_TRADE, 5, None)]
+    assert known.broker.asked == []
+    without = Case(AskedBroker(clients={"o1": "mean-7"}))
+    without.evidence.add([fill(5)])
+    assert causes(only(await without.explain())) == [(Cause.FILL, 5, None)]
+    assert without.broker.asked == []
+
+
+async def test_only_some_orders_are_asked_for_and_each_once() -> None:
+    """Fills that the ledger has booked are nobody's question; those that remain are asked for up to a bound."""
+    drift = drift_of("AAPL", 10 + 8 + 5, row("AAPL", 15))
+    case = Case(AskedBroker(clients={"o0": "mean-0"}), strategies=STRATEGIES)
+    case.ledger.kept += [fill(1, 1 + n / 10, order=f"o{n}", cum=1) for n in range(8)]
+    case.ledger.kept += [fill(5, 1, order="booked")]
+    at = BASE_AT + timedelta(minutes=2)
+    case.ledger.book("AAPL", 5)
+    case.ledger.changes = [replace(c, seq=9, at=at) for c in case.ledger.changes]
+    explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}))
+    assert case.broker.asked == [("order", f"o{n}") for n in range(ORDERS_MAX)]
+    assert (Cause.MISSED_FILL, Decimal(1), "mean") in causes(explanation)
+    assert (Cause.FILL, Decimal(7), None) in causes(explanation)
+
+
+async def test_the_same_order_is_asked_for_once() -> None:
+    """Its partial fills are of one owner."""
+    case = Case(AskedBroker(clients={"o1": "trend-1"}), strategies=STRATEGIES)
+    case.ledger.kept += [fill(2, 1, cum=2), fill(3, 2, cum=5)]
+    assert causes(only(await case.explain())) == [(Cause.MISSED_FILL, 5, "trend")]
+    assert case.broker.asked == [("order", "o1")]
+
+
+async def test_an_order_that_cannot_be_had_leaves_its_owner_unknown() -> None:
+    """The fill still explains the drift."""
+    case = Case(AskedBroker(), strategies=STRATEGIES)
+    case.evidence.add([fill(5)])
+    explanation = only(await case.explain())
+    assert (causes(explanation), explanation.evident) == ([(Cause.FILL, 5, None)], True)
+
+
+async def test_a_used_activity_explains_nothing_more() -> None:
+    """What the ledger says has explained something is left out."""
+    case = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(consumed=frozenset({"ACATS-AAPL-1"})))
+    assert only(await case.explain()).cause is Cause.UNEXPLAINED
+
+
+def unproven(**more: object) -> PastCorrection:
+    """A correction of five that nothing has explained."""
+    return corrected(5, **{"proven": False, "cause": Cause.UNEXPLAINED, **more})  # type: ignore[arg-type]
+
+
+async def test_late_evidence_goes_to_the_correction_before_the_drift() -> None:
+    """A transfer of five explains the correction of five from before, and not today's drift of five as well."""
+    case = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(corrections=(unproven(),)))
+    findings = await case.explain(unproven_since=BASE_AT)
+    assert [(link.correction_id, link.activities) for link in findings.late_links] == [(7, ("ACATS-AAPL-1",))]
+    assert only(findings).cause is Cause.UNEXPLAINED
+    assert case.broker.asked == [("bookings", BASE_AT - timedelta(hours=1))]
+    proven = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(corrections=(unproven(proven=True),)))
+    assert only(await proven.explain(unproven_since=BASE_AT)).cause is Cause.TRANSFER
+
+
+async def test_a_late_fill_is_not_used_twice_either() -> None:
+    """It is stored with the link, and explains nothing more."""
+    case = Case(ledger=RememberingLedger(corrections=(unproven(),)))
+    case.ledger.kept.append(fill(5, 3))
+    findings = await case.explain(unproven_since=BASE_AT)
+    (link,) = findings.late_links
+    assert link.executions == (key(fill(5, 3)),)
+    assert only(findings).cause is Cause.UNEXPLAINED
+
+
+async def explain_late(case: Case, unproven_since: datetime | None) -> Findings:
+    """What has come in meanwhile."""
+    return await case.investigator.explain_late(LedgerReading((), seq=9, unproven_since=unproven_since), NOW)
+
+
+async def test_late_evidence_is_only_looked_for_while_something_is_unproven() -> None:
+    """An hour before the oldest such correction is where it begins; what comes of it is stored."""
+    case = Case(AskedBroker(booked=[booking("CFEE", 5, symbol="BTC/USD")]))
+    case.ledger.corrections = (unproven(instrument=drift_of("BTCUSD", 1).instrument),)
+    assert await explain_late(case, None) == Findings()
+    assert (case.broker.asked, case.ledger.asked) == ([], [])
+    findings = await explain_late(case, BASE_AT)
+    assert case.broker.asked == [("bookings", BASE_AT - timedelta(hours=1))]
+    assert [link.correction_id for link in findings.late_links] == [7]
+    assert len(findings.activities) == 1
+    assert not findings.explanations
+    case.broker.down = True
+    assert await explain_late(case, BASE_AT) == Findings()
+
+
+async def test_the_look_before_a_verdict_reaches_as_far_as_it_must() -> None:
+    """The usual horizon, or from the baseline on if that is earlier; only what is recent can have been missed."""
+    case = Case(AskedBroker(filled=[trade(5, 9.9), trade(3, -30, "old")]))
+    case.evidence.came(NOW)
+    await case.investigator.ask(NOW, None)
+    assert case.broker.asked == [("all", NOW - timedelta(seconds=HORIZON_S))]
+    case.broker.filled.append(trade(2, 9.95, "new"))
+    since = BASE_AT - timedelta(hours=1)
+    found = await case.investigator.ask(NOW, since)
+    assert case.broker.asked[-1] == ("all", since)
+    assert (found.since, found.bookings_since, found.complete, len(found.entries)) == (since, since, True, 3)
+    assert found.missed == 1
+
+
+def test_the_window_begins_at_the_oldest_baseline() -> None:
+    """And there is none when nothing has a baseline."""
+    other = drift_of("MSFT", 1)
+    case = Case()
+    bases = {**BASES, other.instrument: replace(base(other, 1), at=BASE_AT - timedelta(days=1))}
+
+    def window(drifts: Sequence[Drift], known: Mapping[object, Baseline]) -> datetime | None:
+        return case.investigator.window(drifts, LedgerReading((), 1, baselines=known), NOW)  # type: ignore[arg-type]
+
+    assert window([DRIFT, other], bases) == BASE_AT - timedelta(days=1) - PATIENCE.late
+    assert window([DRIFT], bases) == BASE_AT - PATIENCE.late
+    assert window([other], BASES) is None
