@@ -96,8 +96,9 @@ def test_with_hindsight_from_the_verdict_it_cries_wolf(monkeypatch: pytest.Monke
         changed: Set[str],
         motions: Mapping[str, Sequence[Motion]],
         timing: Timing,
+        known_since_s: float,
     ) -> Judgement:
-        sound = recond.core.judge.judge(drifts, sightings, moment, changed, motions, timing)
+        sound = recond.core.judge.judge(drifts, sightings, moment, changed, motions, timing, known_since_s)
         confirmed = []
         for drift in drifts:
             before = sightings.get(drift.instrument)
