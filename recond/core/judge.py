@@ -114,7 +114,8 @@ def judge(
         kept[drift.instrument] = sighting
         if fresh and fresh[0] is not moment and fresh[0].ended_s + timing.settle_s <= moment.began_s:
             kept[drift.instrument] = replace(sighting, proof=fresh[0])
-            confirmed.append(drift)
+            moved_s = max((motion.at_s for motion in known), default=sighting.since_s)
+            confirmed.append(replace(drift, moved_s=moved_s))
         else:
             due_s = _due(sighting, fresh, known, moment, timing)
             pending.append(_pending(drift, sighting, due_s, known, moment, timing))

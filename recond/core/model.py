@@ -257,7 +257,11 @@ class LedgerReading:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One instrument on which the two sides differ beyond tolerance, with all that was read about it."""
+    """One instrument on which the two sides differ beyond tolerance, with all that was read about it.
+
+    `moved_s` is given with the verdict: the moment of the instrument's newest known execution, else of the first
+    sighting.
+    """
 
     instrument: Instrument
     kind: Kind
@@ -265,6 +269,7 @@ class Drift:
     ledger: Decimal
     position: BrokerPosition | None
     rows: tuple[LedgerRow, ...]
+    moved_s: float | None = field(default=None, compare=False)
 
     @property
     def difference(self) -> Decimal:

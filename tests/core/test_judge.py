@@ -272,6 +272,14 @@ def test_a_reading_that_evidence_does_not_reach_tells_nothing() -> None:
     assert not moved.pending[0].in_motion
 
 
+@pytest.mark.parametrize(("fills", "moved_s"), [((), 90.0), ((80.0, 60.0), 80.0)])
+def test_a_verdict_tells_since_when_there_was_something_to_find(fills: Sequence[float], moved_s: float) -> None:
+    """From the newest known fill, and from the first sighting when none is known."""
+    motions = [Motion(at_s, Decimal(1)) for at_s in fills]
+    made = look(at(115), look(at(100), look(at(90)), broker=6, motions=motions), broker=6, motions=motions)
+    assert [drift.moved_s for drift in made.confirmed] == [moved_s]
+
+
 def test_a_verdict_once_given_needs_no_more_evidence() -> None:
     """A drift that stays is the same verdict at every pass, long after what moved around it is forgotten."""
     drift = drift_of("AAPL", 5, row("AAPL", 3))
