@@ -81,8 +81,8 @@ class Broker(Protocol):
         """Orders of any status submitted after the given moment, oldest first, of all symbols when none is named."""
         ...
 
-    async def activities(self, after: datetime) -> Activities:
-        """Activities created after the given moment, each once; paged to the end within a bound."""
+    async def activities(self, after: datetime, requests_max: int) -> Activities:
+        """Activities created after the given moment, each once; paged to the end within `requests_max`, at least 1."""
         ...
 
     def usage(self) -> Usage:

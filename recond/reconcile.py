@@ -59,7 +59,8 @@ class Rules:
 class Memory:
     """What one pass leaves for the next; a fresh process starts with an empty one, so nothing is believed early.
 
-    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
+    `again_s` is when the broker is looked at again because it may not have shown yet what moved, `saving` that a
+    look-up waits for the budget.
     `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
     left something unproven.
     """
@@ -67,6 +68,7 @@ class Memory:
     seq: int | None = None
     sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
     again_s: float = inf
+    saving: bool = False
     account_state: AccountState | None = None
     account_read_s: float | None = None
     last: Run | None = None
@@ -109,15 +111,8 @@ class Reconciler:
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
         self._triggers.nudge(Reason.START)
-        agenda = Agenda(
-            timer_s=_clock_s() + self._rules.interval_s,
-            recheck_s=None,
-            began_s=-inf,
-            spacing_s=self._rules.timing.confirm_after_s,
-            asked_s=None,
-            budget=Budget(self._rules.requests_per_minute),
-            quiet_s=-inf,
-        )
+        budget = Budget(self._rules.requests_per_minute)
+        agenda = Agenda(_clock_s() + self._rules.interval_s, self._rules.timing.confirm_after_s, budget)
         while True:
             due = await self._wait(agenda)
             sequence, waiting = self._triggers.take()
@@ -132,6 +127,7 @@ class Reconciler:
                 began_s=began_s,
                 budget=agenda.budget.spend(usage.sent - sent, _clock_s()),
                 quiet_s=_quiet_until(usage),
+                saving=self._memory.saving,
             )
             for observe in self._observers:
                 observe(run)
@@ -185,7 +181,7 @@ class Reconciler:
 
     async def _read_and_judge(self, header: Run, began_s: float, budget: Budget) -> Record:
         """Read both sides and decide; spends one request when the account is clean and was looked at lately."""
-        rules, memory = self._rules, self._memory
+        rules, memory, sent = self._rules, self._memory, self._broker.usage().sent
         stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
         if stale or Reason.RECONNECT in header.reasons:
             await self._read_account()
@@ -197,16 +193,21 @@ class Reconciler:
         comparison = await _off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore
         )
-        judgement = await self._judge(comparison, reading, moment)
-        missed = 0
-        certain = any(pending.in_motion for pending in judgement.pending)
-        if self._evidence.gap_since is not None or certain or (_is_news(judgement, reading) and self._must_ask(budget)):
-            missed = await self._look_up()
-            judgement = await self._judge(comparison, reading, moment)
+        judgement = await self._judge(comparison, reading, moment, inf)
+        missed, saving, wanted = 0, False, self._wanted(judgement, reading, budget.worth)
+        if wanted:
+            pages = budget.pages(self._broker.usage().sent - sent, _clock_s())
+            saving = pages < wanted
+            if not saving:
+                found = await self._broker.activities(self._evidence.look_back(self._broker_now()), pages)
+                missed = self._evidence.looked_up(found)
+            until_s = self._evidence.known_until_s(self._broker_now(), _clock_s(), asked=not saving)
+            judgement = await self._judge(comparison, reading, moment, until_s)
         shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
         others = rules.ignore.union(drift.instrument.symbol for drift in comparison.drifts)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
-        self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
+        seen, seq = judgement.sightings, reading.seq
+        self._memory = replace(self._memory, seq=seq, sightings=seen, again_s=again_s, saving=saving)
         vanished = [drift for drift in judgement.confirmed if drift.kind is Kind.MISSING_AT_BROKER]
         proof = await self._account_now(judgement.confirmed) if judgement.confirmed else None
         header = replace(
@@ -221,31 +222,28 @@ class Reconciler:
             size, _decide, header, holdings, reading, comparison, judgement, vanished, proof, moment, rules
         )
 
-    async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment) -> Judgement:
-        """The verdicts of this reading, by what is known to have moved."""
+    async def _judge(self, comparison: Comparison, reading: LedgerReading, moment: Moment, until_s: float) -> Judgement:
+        """The verdicts of this reading, by what is known to have moved up to that moment."""
         symbols = [drift.instrument.symbol for drift in comparison.drifts]
         now_s = _clock_s()
         moved = self._evidence.motions(symbols, self._broker_now(), now_s)
-        known_since_s = now_s - self._evidence.horizon.total_seconds()
+        since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
         return await _off_loop(
-            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, known_since_s
+            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, since_s, until_s
         )
 
-    def _must_ask(self, budget: Budget) -> bool:
-        """Whether REST is asked for the fills behind a verdict at rest: yes, but in a flood of fills with a stream.
+    def _wanted(self, judgement: Judgement, reading: LedgerReading, worth: int) -> int:
+        """How many pages a look-up at what moved must have before these verdicts are given; 0 when they need none.
 
-        There a page of 100 fills is a few seconds, and asking would spend what the next readings need. What the stream
-        loses unnoticed could then mislead a verdict only if another fill made up for it exactly within `settle`.
+        In a flood of fills a verdict at rest trusts a stream without a gap: there a page is a few seconds, and what the
+        stream lost could mislead it only if another fill made up for it exactly within `settle`.
         """
-        now_s = _clock_s()
-        evidence = self._evidence
-        return not (evidence.listening and evidence.flooded) or budget.free_at(budget.limit * 3 // 4, now_s) <= now_s
-
-    async def _look_up(self) -> int:
-        """Ask the broker what moved lately; returns how much of it the stream should have told and did not."""
-        found = await self._broker.activities(self._evidence.look_back(self._broker_now()))
-        return self._evidence.looked_up(found)
+        if self._evidence.gap_since is not None:
+            return worth
+        if _is_news(judgement, reading) and not (self._evidence.listening and self._evidence.flooded):
+            return 1
+        return worth if any(pending.in_motion for pending in judgement.pending) else 0
 
     def _broker_now(self) -> datetime:
         """Now on the broker's clock; on the local one while the broker has not told the time."""
@@ -301,9 +299,11 @@ class Reconciler:
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
     def _recheck_s(self, began_s: float) -> float:
-        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
+        """When something that is pending, failed, unproven, not shown or not told yet is to be looked at again."""
         last = self._memory.last
         moments = [self._memory.again_s, *(pending.due_s for pending in (last.pending if last else ()))]
+        if self._evidence.gap_since is not None and last is not None and last.error is None:
+            moments.append(began_s + self._rules.timing.confirm_after_s)
         if self._memory.failures:
             moments.append(began_s + retry_delay(self._memory.failures, self._rules.interval_s))
         return min(moments)

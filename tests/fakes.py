@@ -66,7 +66,13 @@ class FakeBroker:
     fails: list[PortError] = field(default_factory=list)
     hang: asyncio.Event | None = None
     account_down: bool = False
-    sent: int = 0
+    pages: int = 1
+    moments: list[float] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """How many requests came."""
+        return len(self.moments)
 
     async def positions(self) -> Holdings:
         await self._request()
@@ -92,9 +98,10 @@ class FakeBroker:
         await self._request()
         return ()
 
-    async def activities(self, after: datetime) -> Activities:
-        await self._request()
-        return Activities(())
+    async def activities(self, after: datetime, requests_max: int) -> Activities:
+        for _ in range(min(self.pages, requests_max)):
+            await self._request()
+        return Activities((), complete=self.pages <= requests_max)
 
     def usage(self) -> Usage:
         return Usage(sent=self.sent)
@@ -103,7 +110,7 @@ class FakeBroker:
         return None
 
     async def _request(self) -> None:
-        self.sent += 1
+        self.moments.append(asyncio.get_running_loop().time())
         if self.hang is not None:
             await self.hang.wait()
         await asyncio.sleep(0.05)

@@ -119,13 +119,13 @@ class AlpacaBroker:
             hint="there are very many orders in the period looked at; the next pass looks again",
         )
 
-    async def activities(self, after: datetime) -> Activities:
+    async def activities(self, after: datetime, requests_max: int) -> Activities:
         """Activities created after the moment, each once. Not complete as well when an entry was unreadable."""
         params = {"after": _text(after), "direction": "asc", "page_size": str(_ACTIVITIES_A_PAGE)}
         found: dict[str, Activity] = {}
         readable = True
         started_s = self._now_s()
-        for _ in range(_PAGES_MAX):
+        for _ in range(min(max(1, requests_max), _PAGES_MAX)):
             page = await self._get("activities", "/account/activities", params, wire.activities)
             fresh = any(entry.id not in found for entry in page.entries)
             found.update((entry.id, entry) for entry in page.entries)
