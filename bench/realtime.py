@@ -398,6 +398,8 @@ async def constant_trading(asked: argparse.Namespace, folder: Path) -> list[str]
         f" {seen.most_in_a_minute():.0f} of {asked.requests}); recond used {cpu_s / took_s:.0%} of a core;"
         f" missed events {missed:.0f}"
     )
+    if seen.most_in_a_minute() > asked.requests:
+        faults.append(f"more than {asked.requests} requests in a minute")
     if quantile(found_s, 0.95) > bound_s:
         faults.append(f"detection p95 is above {bound_s:g} s")
     return faults

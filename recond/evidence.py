@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
+from math import inf
 from typing import NoReturn
 
 from recond.core.evidence import executions_of, key, merged, motions
-from recond.core.judge import Moment, Motion, Timing, look_again
+from recond.core.judge import CLOCK_SLACK_S, Moment, Motion, Timing, look_again
 from recond.core.model import Activities, Execution, Key
 from recond.ports import Ledger, LedgerUnavailable
 
@@ -24,6 +25,7 @@ KNOWN_MAX = 100_000
 FLOOD = 200
 OVERLAP = timedelta(seconds=60)
 GRAIN = timedelta(milliseconds=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 WRITE_EVERY_S = 0.5
 WRITE_MAX = 5_000
 RETRY_S = 2.0
@@ -32,16 +34,16 @@ RETRY_S = 2.0
 class Evidence:
     """What is known to have moved in one account.
 
-    `horizon_s` is how far back a verdict can look; a third of that is how late an activity may be booked.
+    `horizon_s` is how far back a verdict can look, `late_s` how late an activity may be booked.
 
     `gap_since` is the moment from which on the stream may have lost something that REST has not been asked for yet,
     None when there is none. `listening` tells whether the stream is connected.
     """
 
-    def __init__(self, account: str, ledger: Ledger, *, horizon_s: float) -> None:
+    def __init__(self, account: str, ledger: Ledger, *, horizon_s: float, late_s: float) -> None:
         self._account = account
         self._ledger = ledger
-        self.horizon = timedelta(seconds=horizon_s)
+        self.horizon, self._late = timedelta(seconds=horizon_s), timedelta(seconds=late_s)
         self._known: dict[str, dict[Key, Execution]] = {}
         self._order: deque[Key] = deque()
         self._waiting: dict[Key, Execution] = {}
@@ -51,7 +53,7 @@ class Evidence:
         self.listening = False
         self._went: datetime | None = None
         self._gaps = 0
-        self._asked: tuple[datetime | None, int] = (None, 0)
+        self._asked = (NEVER, NEVER, 0)
         self._told_until: datetime | None = None
         self._cut_at: datetime | None = None
 
@@ -88,34 +90,34 @@ class Evidence:
 
         What it told once is not asked for again, but for what may have been booked late: a page has 100 entries only.
         """
-        self._asked = now, self._gaps
-        if self._cut_at is not None:
-            return self._cut_at
         since = now - self.horizon
-        if self._told_until is not None:
-            since = max(since, self._told_until - self.horizon / 3)
-        return since if self.gap_since is None else min(since, self.gap_since - OVERLAP)
+        if self._cut_at is not None:
+            since = max(since, self._cut_at) if self.gap_since is None else self._cut_at
+        else:
+            if self._told_until is not None:
+                since = max(since, self._told_until - self._late)
+            if self.gap_since is not None:
+                since = min(since, self.gap_since - OVERLAP)
+        self._asked = since, now, self._gaps
+        return since
 
     def looked_up(self, found: Activities) -> int:
         """Take over what REST told; returns how many executions the connected stream should have told and did not.
 
-        A list that was cut short leaves a gap, and the next look-up goes on where it ended. A gap that opened after
-        REST was asked stays open, and so does one while there is no room for what it told.
+        After a list that was cut short the next look-up goes on where it ended, and of a gap the rest stays. So does a
+        gap that opened after REST was asked, and one that there is no room for.
         """
-        (asked_at, gaps), counts = self._asked, self.listening and self.gap_since is None
-        in_time = gaps == self._gaps
+        since, asked_at, gaps = self._asked
+        counts = self.listening and self.gap_since is None
         new = self.add(execution for entry in found.entries for execution in executions_of(entry))
         if found.complete:
             self._cut_at, self._told_until = None, asked_at
-            if in_time and len(self._waiting) < WAITING_MAX:
-                self.gap_since = None
         else:
-            told = [entry.at for entry in found.entries if entry.at is not None]
-            # REST tells what is later than the moment asked for, and there may be more of that very moment.
-            if told and asked_at is not None:
-                self._cut_at = min(max(told), asked_at) - GRAIN
-            if since := self._cut_at or asked_at:
-                self.open_gap(since)
+            # There may be more of the very moment at which the list was cut, and what is booked late.
+            told = [entry.at - GRAIN for entry in found.entries if entry.at is not None]
+            self._cut_at = min(max([since, *told]), asked_at - self._late)
+        if self.gap_since is not None and gaps == self._gaps and len(self._waiting) < WAITING_MAX:
+            self.gap_since = self._cut_at
         return new if counts else 0
 
     async def load(self, now: datetime) -> None:
@@ -163,6 +165,14 @@ class Evidence:
         """The executions of these symbols that are remembered."""
         return tuple(execution for symbol in symbols for execution in self._known.get(symbol, {}).values())
 
+    def known_until_s(self, broker_now: datetime, now_s: float, *, asked: bool) -> float:
+        """The monotonic moment until which all that moved is known, infinite when REST was just `asked` to the end."""
+        if (cut_at := self.gap_since or self._cut_at) is not None:
+            return now_s - (broker_now - cut_at).total_seconds() - CLOCK_SLACK_S
+        if asked or self._told_until is None:
+            return inf if asked else -inf
+        return now_s - (broker_now - self._told_until + self._late).total_seconds()
+
     def look_again_s(
         self,
         shown: Mapping[str, Decimal],
@@ -208,14 +218,14 @@ class Evidence:
             await self._added.wait()
             if len(self._waiting) < WRITE_MAX:
                 await asyncio.sleep(WRITE_EVERY_S)
-            batch = tuple(islice(self._waiting.values(), WRITE_MAX))
+            batch = dict(islice(self._waiting.items(), WRITE_MAX))
             try:
-                await self._ledger.keep(self._account, batch)
+                await self._ledger.keep(self._account, tuple(batch.values()))
             except LedgerUnavailable:
                 await asyncio.sleep(RETRY_S)
                 continue
-            for execution in batch:
-                if self._waiting.get(key(execution)) is execution:
-                    del self._waiting[key(execution)]
+            for which, execution in batch.items():
+                if self._waiting[which] is execution:
+                    del self._waiting[which]
             if not self._waiting:
                 self._added.clear()

@@ -7,7 +7,7 @@ May not explain or decide anything itself, or fail a pass because evidence canno
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from recond.core.effects import moves
 from recond.core.evidence import executions_of, key, merged
 from recond.core.explain import Known, Patience, base_of, explain
 from recond.core.late import late_links
-from recond.core.model import Activities, Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
+from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
 from recond.core.symbols import canonical_symbol
 from recond.evidence import Evidence
@@ -26,18 +26,23 @@ from recond.ports import Broker, BrokerUnavailable, Ledger
 LOOK_BACK_MAX = timedelta(days=7)
 CORRECTED_BEFORE = timedelta(days=4)
 """How far back a correction can still be booked twice, or be explained by what comes late."""
+BOOKED_BEFORE = timedelta(hours=1)
 ORDERS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the broker told when it was asked: everything since `since`, or bookings only since `bookings_since`."""
+    """What the broker told when it was asked: everything since `since`, or bookings only since `bookings_since`.
+
+    `saving` tells that it was not asked since the budget has too little left for it.
+    """
 
     since: datetime | None = None
     bookings_since: datetime | None = None
     entries: tuple[Activity, ...] = ()
     complete: bool = True
     missed: int = 0
+    saving: bool = False
 
     @property
     def executions(self) -> tuple[Execution, ...]:
@@ -72,17 +77,15 @@ class Investigator:
         self._account, self._broker, self._ledger, self._evidence = account, broker, ledger, evidence
         self._strategies, self._patience, self._tolerance = strategies, patience, tolerance
 
-    async def ask(self, now: datetime, since: datetime | None, *, remember: bool) -> Found:
-        """Ask the broker for everything that moved lately, and since that moment if it is earlier.
+    async def ask(self, now: datetime, pages: int, *, remember: bool) -> Found:
+        """Ask the broker for everything that moved lately, in so many requests; else the rest is for the next time.
 
         Unless it is to be remembered, the evidence stays as it is.
         """
-        usual = self._evidence.look_back(now)
-        begin = usual if since is None else min(usual, since)
-        found = await self._broker.activities(begin)
-        lately = tuple(entry for entry in found.entries if entry.at is None or entry.at > usual)
-        missed = self._evidence.looked_up(Activities(lately, found.complete)) if remember else 0
-        return Found(begin, begin, found.entries, found.complete, missed)
+        since = self._evidence.look_back(now)
+        found = await self._broker.activities(since, pages)
+        missed = self._evidence.looked_up(found) if remember else 0
+        return Found(since, since, found.entries, found.complete, missed)
 
     def window(self, drifts: Sequence[Drift], reading: LedgerReading, now: datetime) -> datetime | None:
         """From when on evidence can matter for these drifts; None when none of them has a baseline."""
@@ -97,10 +100,12 @@ class Investigator:
         now: datetime,
         found: Found,
         others: Sequence[Drift],
+        pages: Callable[[], int],
     ) -> Findings:
         """Explain these drifts. `found` is what the broker was asked for already, `now` the broker's time.
 
-        `others` are drifts that are not confirmed yet, and may have to do with these.
+        `others` are drifts that are not confirmed yet, and may have to do with these. `pages` tells how many requests a
+        further look-up may take.
         """
         size = len(drifts)
         window = await off_loop(size, self.window, drifts, reading, now)
@@ -110,7 +115,7 @@ class Investigator:
         findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         evident = all(explanation.evident for explanation in findings.explanations.values())
         if window is not None and (not evident or reading.unproven_since is not None):
-            found = await self._with_bookings(found, window, reading.unproven_since)
+            found = await self._with_more(found, window, reading.unproven_since, pages)
             known = await self._known(drifts, reading, found, now, window)
             findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         orders = await self._owners(findings, known)
@@ -123,11 +128,11 @@ class Investigator:
             findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         return findings
 
-    async def explain_late(self, reading: LedgerReading, now: datetime) -> Findings:
+    async def explain_late(self, reading: LedgerReading, now: datetime, pages: Callable[[], int]) -> Findings:
         """What has come in meanwhile that explains earlier corrections; nothing when the broker cannot tell now."""
         if reading.unproven_since is None:
             return Findings()
-        found = await self._with_bookings(Found(), now, reading.unproven_since)
+        found = await self._with_more(Found(since=now, bookings_since=now), now, reading.unproven_since, pages)
         return self._findings((), reading, {}, await self._known((), reading, found, now, None), ())
 
     def _bases(self, drifts: Sequence[Drift], reading: LedgerReading) -> dict[Instrument, Baseline | None]:
@@ -154,9 +159,7 @@ class Investigator:
         )
         bases = self._bases((*drifts, *others), reading)
         explanations = explain(drifts, bases, ages, left, self._patience, self._tolerance, others)
-        evidence: set[Key | str] = {
-            k for e in explanations.values() for part in e.parts for k in part.executions
-        } | used
+        evidence = covered | {k for e in explanations.values() for part in e.parts for k in part.executions}
         return Findings(
             explanations=explanations,
             late_links=late,
@@ -201,21 +204,35 @@ class Investigator:
             complete=found.complete,
         )
 
-    async def _with_bookings(self, found: Found, window: datetime, unproven_since: datetime | None) -> Found:
-        """Also what was booked since the window began, unless it has been asked for; as it is when it cannot be had."""
-        since = window if unproven_since is None else min(window, unproven_since - timedelta(hours=1))
-        if found.bookings_since is not None and found.bookings_since <= since:
-            return found
+    async def _with_more(
+        self, found: Found, window: datetime, unproven_since: datetime | None, pages: Callable[[], int]
+    ) -> Found:
+        """Also what came since the window began, unless it has been asked for; as it is when it cannot be had.
+
+        A stream without a gap has told all fills. For corrections that nothing explains bookings are asked for from
+        before them on.
+        """
+        trades_told = self._evidence.listening and self._evidence.gap_since is None
+        if found.since is None or found.since > window:
+            found = await self._and(found, window, pages(), bookings_only=trades_told)
+        late_since = None if unproven_since is None else unproven_since - BOOKED_BEFORE
+        if late_since is not None and (found.bookings_since is None or found.bookings_since > late_since):
+            found = await self._and(found, late_since, pages(), bookings_only=True)
+        return found
+
+    async def _and(self, found: Found, since: datetime, pages: int, *, bookings_only: bool) -> Found:
+        """What was found, and what the broker tells of the time since that moment."""
         try:
-            booked = await self._broker.activities(since, bookings_only=True)
+            told = await self._broker.activities(since, pages, bookings_only=bookings_only)
         except BrokerUnavailable:
             return replace(found, complete=False)
-        entries = {entry.id: entry for entry in (*found.entries, *booked.entries)}
+        entries = {entry.id: entry for entry in (*found.entries, *told.entries)}
         return replace(
             found,
+            since=found.since if bookings_only else since,
             bookings_since=since,
             entries=tuple(entries.values()),
-            complete=found.complete and booked.complete,
+            complete=found.complete and told.complete,
         )
 
     async def _owners(self, findings: Findings, known: Known) -> dict[str, str]:

@@ -26,6 +26,7 @@ ENDPOINTS = ("positions", "account", "orders", "activities")
 STREAM_EVENTS = ("fill", "partial_fill", "new", "canceled", "unknown", "garbage", "null", "other")
 _REQUEST_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_DETECTION_S = (15, 17.5, 20, 25, 30, 45, 60, 90, 120, 300, 600)
 _LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
 
 
@@ -53,7 +54,12 @@ class Metrics:
         self._drift = _PositionDrift()
         registry.register(self._drift)
         self._drift_value = self._gauge("drift_value_dollars", "Value of what differs, as far as prices are known.")
-        self._drifts = self._counter("drifts", "Confirmed drifts, in each pass that saw them.", "kind", "cause")
+        self._drifts = self._counter("drifts", "Confirmed drifts, once each.", "kind", "cause")
+        self._detection = self._histogram(
+            "detection_seconds",
+            "From the last known fill of what drifts, else the first sighting, to its verdict.",
+            _DETECTION_S,
+        )
         self._conflicts = self._counter("conflicts", "Conflicts opened.", "kind", "cause", "resolution")
         self._conflicts_open = self._gauge("conflicts_open", "Conflicts that wait for an operator.")
         self._oldest_conflict = self._gauge(
@@ -92,6 +98,9 @@ class Metrics:
         self._duration.labels(account).observe(run.duration_s)
         self._last.labels(account).set(ended)
         self._missed.labels(account).inc(run.missed_events)
+        for ago_s in (outcome.drift.moved_ago_s for outcome in run.found):
+            if ago_s is not None:
+                self._detection.labels(account).observe(ago_s)
         found = Tally((outcome.drift.kind, outcome.explanation.cause) for outcome in run.found)
         for drift_labels, count in found.items():
             self._drifts.labels(account, *drift_labels).inc(count)
@@ -192,7 +201,7 @@ class Metrics:
         for series in (
             self._duration, self._last, self._success, self._drifting, self._pending, self._drift_value,
             self._conflicts_open, self._holds_open, self._accepted, self._blocked, self._stream,
-            self._stream_reconnects, self._missed, self._request_duration,
+            self._stream_reconnects, self._missed, self._request_duration, self._detection,
         ):  # fmt: skip
             series.labels(account)
 

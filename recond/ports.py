@@ -13,7 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.model import AccountState, Activities, Decision, Execution, History, Holdings, LedgerReading, Order
+from recond.core.history import History
+from recond.core.model import AccountState, Activities, Decision, Execution, Holdings, LedgerReading, Order
 from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
 from recond.core.wish import Refusal, Wish
@@ -87,8 +88,8 @@ class Broker(Protocol):
         """One order; `BrokerUnavailable` as well when the broker does not know it."""
         ...
 
-    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
-        """Activities created after the given moment, each once; paged to the end within a bound.
+    async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
+        """Activities created after the given moment, each once; paged to the end within `requests_max`, at least 1.
 
         With `bookings_only` those that are no trades.
         """

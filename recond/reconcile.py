@@ -10,18 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from math import inf
 from typing import NoReturn
 
-from recond.core.conclude import failed
+from recond.core.conclude import emptied, failed
 from recond.core.conclusion import Both, conclusion, news
-from recond.core.diff import Comparison, diff
+from recond.core.diff import Comparison, diff, settled_quantities
 from recond.core.explain import Patience
 from recond.core.identity import identity_problem
 from recond.core.judge import Judgement, Moment, judge
 from recond.core.memory import Memory
-from recond.core.model import AccountState, Drift, Execution, Holdings, Kind, LedgerReading
+from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReading
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget
@@ -89,15 +88,7 @@ class Reconciler:
     async def passes(self) -> NoReturn:
         """Make passes for ever. Raises what no pass may survive (`LedgerCorrupt`, bugs)."""
         self._triggers.nudge(Reason.START)
-        agenda = Agenda(
-            timer_s=_clock_s() + self._rules.interval_s,
-            recheck_s=None,
-            began_s=-inf,
-            spacing_s=self._rules.timing.confirm_after_s,
-            asked_s=None,
-            budget=self._budget,
-            quiet_s=-inf,
-        )
+        agenda = Agenda(_clock_s() + self._rules.interval_s, self._rules.timing.confirm_after_s, self._budget)
         while True:
             due = await self._wait(agenda)
             async with self._turn:
@@ -109,8 +100,9 @@ class Reconciler:
             agenda = replace(
                 agenda,
                 timer_s=began_s + self._rules.interval_s * self._jitter(),
-                recheck_s=self._memory.recheck_s(began_s, self._rules.interval_s),
+                recheck_s=self._memory.recheck_s(began_s, self._rules),
                 began_s=began_s,
+                saving=self._memory.saving,
                 quiet_s=_quiet_until(self._broker.usage()),
             )
             for observe in self._aside:
@@ -206,7 +198,7 @@ class Reconciler:
 
         Spends one request when the account is clean and was looked at lately.
         """
-        rules, memory = self._rules, self._memory
+        rules, memory, sent = self._rules, self._memory, self._broker.usage().sent
         stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
         if stale or not {Reason.RECONNECT, Reason.OPERATOR}.isdisjoint(header.reasons):
             await self._read_account(preview=preview)
@@ -218,12 +210,17 @@ class Reconciler:
         comparison = await off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
-        judgement, found = await self._verdicts(comparison, reading, moment, budget, preview=preview)
+
+        def pages() -> int:
+            return budget.pages(self._broker.usage().sent - sent, _clock_s())
+
+        judgement, found = await self._verdicts(comparison, reading, moment, budget.worth, pages, preview=preview)
         certain = judgement.as_if_it_stays() if preview else judgement
-        findings = await self._findings(comparison, certain, reading, moment, found, late=stale)
-        shown, others = await off_loop(size, _shown, holdings, comparison, rules.ignore)
+        findings = await self._findings(comparison, certain, reading, moment, found, pages, late=stale)
+        shown, others = await off_loop(size, settled_quantities, holdings, comparison, rules.ignore)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
-        self._memory = replace(self._memory, seq=reading.seq, sightings=judgement.sightings, again_s=again_s)
+        seen, saving = judgement.sightings, found.saving
+        self._memory = replace(self._memory, seq=reading.seq, sightings=seen, again_s=again_s, saving=saving)
         proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed else None
         header = replace(
             header,
@@ -246,19 +243,29 @@ class Reconciler:
         return judgement, conclude
 
     async def _verdicts(
-        self, comparison: Comparison, reading: LedgerReading, moment: Moment, budget: Budget, *, preview: bool
+        self,
+        comparison: Comparison,
+        reading: LedgerReading,
+        moment: Moment,
+        worth: int,
+        pages: Callable[[], int],
+        *,
+        preview: bool,
     ) -> tuple[Judgement, Found]:
         """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
-        judgement = await self._judge(comparison, reading, moment)
-        certain = any(pending.in_motion for pending in judgement.pending) or (preview and comparison.drifts)
+        judgement = await self._judge(comparison, reading, moment, inf)
         told = await self._news(judgement.as_if_it_stays() if preview else judgement, reading)
-        if self._evidence.gap_since is None and not certain and not (told and self._must_ask(budget)):
+        wanted = self._wanted(judgement, bool(told), worth)
+        if not wanted and not (preview and comparison.drifts):
             return judgement, Found()
-        now = self._broker_now()
-        window = await off_loop(len(told), self._investigator.window, told, reading, now)
-        found = await self._investigator.ask(now, window, remember=not preview)
+        saving = pages() < wanted
+        found = Found(saving=True)
+        if not saving:
+            found = await self._investigator.ask(self._broker_now(), pages(), remember=not preview)
+        until_s = self._evidence.known_until_s(self._broker_now(), _clock_s(), asked=not saving)
         self._spend(judgement.pending, judgement.sightings.values())
-        return await self._judge(comparison, reading, moment, found.executions if preview else ()), found
+        executions = found.executions if preview else ()
+        return await self._judge(comparison, reading, moment, until_s, executions), found
 
     async def _findings(
         self,
@@ -267,6 +274,7 @@ class Reconciler:
         reading: LedgerReading,
         moment: Moment,
         found: Found,
+        pages: Callable[[], int],
         *,
         late: bool,
     ) -> Findings:
@@ -277,9 +285,9 @@ class Reconciler:
             since = {i: timedelta(seconds=moment.ended_s - seen.since_s) for i, seen in judgement.sightings.items()}
             confirmed = {drift.instrument for drift in judgement.confirmed}
             others = tuple(drift for drift in comparison.drifts if drift.instrument not in confirmed)
-            findings = await self._investigator.explain(told, reading, since, now, found, others)
+            findings = await self._investigator.explain(told, reading, since, now, found, others, pages)
         else:
-            findings = await self._investigator.explain_late(reading, now) if late else Findings()
+            findings = await self._investigator.explain_late(reading, now, pages) if late else Findings()
         return replace(findings, explanations={**before, **findings.explanations})
 
     async def _news(self, judgement: Judgement, reading: LedgerReading) -> tuple[Drift, ...]:
@@ -287,27 +295,34 @@ class Reconciler:
         return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, first=first)
 
     async def _judge(
-        self, comparison: Comparison, reading: LedgerReading, moment: Moment, told: Sequence[Execution] = ()
+        self,
+        comparison: Comparison,
+        reading: LedgerReading,
+        moment: Moment,
+        until_s: float,
+        told: Sequence[Execution] = (),
     ) -> Judgement:
-        """The verdicts of this reading, by what is known to have moved."""
+        """The verdicts of this reading, by what is known to have moved up to that moment."""
         symbols = [drift.instrument.symbol for drift in comparison.drifts]
         now_s = _clock_s()
         moved = self._evidence.motions(symbols, self._broker_now(), now_s, told)
-        known_since_s = now_s - self._evidence.horizon.total_seconds()
+        since_s = now_s - self._evidence.horizon.total_seconds()
         sightings, timing = self._memory.sightings, self._rules.timing
         return await off_loop(
-            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, known_since_s
+            len(symbols), judge, comparison.drifts, sightings, moment, reading.changed, moved, timing, since_s, until_s
         )
 
-    def _must_ask(self, budget: Budget) -> bool:
-        """Whether REST is asked for the fills behind a verdict at rest: yes, but in a flood of fills with a stream.
+    def _wanted(self, judgement: Judgement, told: bool, worth: int) -> int:
+        """How many pages a look-up at what moved must have before these verdicts are given; 0 when they need none.
 
-        There a page of 100 fills is a few seconds, and asking would spend what the next readings need. What the stream
-        loses unnoticed could then mislead a verdict only if another fill made up for it exactly within `settle`.
+        In a flood of fills a verdict at rest trusts a stream without a gap: there a page is a few seconds, and what the
+        stream lost could mislead it only if another fill made up for it exactly within `settle`.
         """
-        now_s = _clock_s()
-        evidence = self._evidence
-        return not (evidence.listening and evidence.flooded) or budget.free_at(budget.limit * 3 // 4, now_s) <= now_s
+        if self._evidence.gap_since is not None:
+            return worth
+        if told and not (self._evidence.listening and self._evidence.flooded):
+            return 1
+        return worth if any(pending.in_motion for pending in judgement.pending) else 0
 
     def _broker_now(self) -> datetime:
         """Now on the broker's clock; on the local one while the broker has not told the time."""
@@ -351,18 +366,8 @@ class Reconciler:
 
     def _failed(self, header: Run, began_s: float, error: BrokerUnavailable | BrokerRefused | LedgerUnavailable) -> Run:
         """The run of a pass that came to nothing: no decision of it holds, what was open stays open."""
-        blank = replace(
-            header,
-            finished_at=self._now(),
-            duration_s=_clock_s() - began_s,
-            outcomes=(),
-            pending=(),
-            unknown=(),
-            ended_conflicts=(),
-            ended_holds=(),
-            synced=0,
-            error=Problem(error.message, error.hint),
-        )
+        ended = replace(header, finished_at=self._now(), duration_s=_clock_s() - began_s)
+        blank = emptied(ended, Problem(error.message, error.hint))
         last = self._memory.last
         return failed(blank, () if last is None else last.open_conflicts, () if last is None else last.open_holds)
 
@@ -375,14 +380,6 @@ def check_budget(budget: Budget, now_s: float, *, reserve: int = 0) -> None:
             f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",
             hint="wait, or raise guards.requests_per_minute if the account's own limit has room",
         )
-
-
-def _shown(
-    holdings: Holdings, comparison: Comparison, ignore: frozenset[str]
-) -> tuple[dict[str, Decimal], frozenset[str]]:
-    """The broker's quantities by symbol, and the symbols that need no look at what it may not show yet."""
-    shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
-    return shown, ignore.union(drift.instrument.symbol for drift in comparison.drifts)
 
 
 def _quiet_until(usage: Usage) -> float:

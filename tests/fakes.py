@@ -16,6 +16,7 @@ from typing import TypeVar
 from recond.core.absence import Guards
 from recond.core.conclude import numbered, withhold
 from recond.core.decide import Policy
+from recond.core.history import Change, History
 from recond.core.judge import Timing
 from recond.core.model import (
     Accepted,
@@ -24,11 +25,9 @@ from recond.core.model import (
     Activity,
     Baseline,
     BrokerPosition,
-    Change,
     Conflict,
     Decision,
     Execution,
-    History,
     Hold,
     Holdings,
     Instrument,
@@ -74,7 +73,13 @@ class FakeBroker:
     hang: asyncio.Event | None = None
     account_down: bool = False
     booked: tuple[Activity, ...] = ()
-    sent: int = 0
+    pages: int = 1
+    moments: list[float] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """How many requests came."""
+        return len(self.moments)
 
     async def positions(self) -> Holdings:
         await self._request()
@@ -104,9 +109,10 @@ class FakeBroker:
         await self._request()
         raise BrokerUnavailable("orders: HTTP 404", hint="there is no such order")
 
-    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
-        await self._request()
-        return Activities(self.booked)
+    async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
+        for _ in range(min(self.pages, requests_max)):
+            await self._request()
+        return Activities(self.booked, complete=self.pages <= requests_max)
 
     def usage(self) -> Usage:
         return Usage(sent=self.sent)
@@ -115,7 +121,7 @@ class FakeBroker:
         return None
 
     async def _request(self) -> None:
-        self.sent += 1
+        self.moments.append(asyncio.get_running_loop().time())
         if self.hang is not None:
             await self.hang.wait()
         await asyncio.sleep(0.05)

@@ -40,7 +40,7 @@ def activity(number: int) -> Activity:
 async def test_evidence_is_written_once_in_groups_and_survives_a_restart() -> None:
     """A thousand fills told three times over make a handful of writes, and the next process knows them again."""
     ledger = FakeLedger()
-    evidence = Evidence("default", ledger, horizon_s=100.0)
+    evidence = Evidence("default", ledger, horizon_s=100.0, late_s=20.0)
     writing = asyncio.create_task(evidence.write())
     for _ in range(3):
         for number in range(1000):
@@ -49,7 +49,7 @@ async def test_evidence_is_written_once_in_groups_and_survives_a_restart() -> No
     assert len(ledger.kept) == 1000
     assert evidence.waiting == 0
     writing.cancel()
-    again = Evidence("default", ledger, horizon_s=100.0)
+    again = Evidence("default", ledger, horizon_s=100.0, late_s=20.0)
     await again.load(NOW)
     assert again.add(execution(number) for number in range(1000)) == 0
     assert len(again.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 1000
@@ -58,7 +58,7 @@ async def test_evidence_is_written_once_in_groups_and_survives_a_restart() -> No
 async def test_a_locked_ledger_loses_nothing() -> None:
     """What cannot be written now waits, what comes meanwhile joins it, and all of it is written later."""
     ledger = FakeLedger(fails=[LedgerUnavailable("locked", hint="wait")] * 10)
-    evidence = Evidence("default", ledger, horizon_s=100.0)
+    evidence = Evidence("default", ledger, horizon_s=100.0, late_s=20.0)
     writing = asyncio.create_task(evidence.write())
     for number in range(30):
         evidence.add([execution(number)])
@@ -72,7 +72,7 @@ async def test_a_locked_ledger_loses_nothing() -> None:
 async def test_more_than_fits_is_a_gap_that_rest_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond its bound the evidence forgets the oldest, says from when on it may be incomplete, and asks for it."""
     monkeypatch.setattr(module, "KNOWN_MAX", 10)
-    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
     evidence.add(execution(number, seconds_ago=50 - number) for number in range(12))
     assert len(evidence.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 10
     assert evidence.gap_since == NOW - timedelta(seconds=50)
@@ -88,7 +88,7 @@ async def test_what_waited_for_too_long_is_written_when_rest_tells_it(monkeypatc
     """While the ledger is locked only so much waits; the rest counts for verdicts, is a gap, and is stored by REST."""
     monkeypatch.setattr(module, "WAITING_MAX", 10)
     ledger = FakeLedger(fails=[LedgerUnavailable("locked", hint="wait")] * 2)
-    evidence = Evidence("default", ledger, horizon_s=100.0)
+    evidence = Evidence("default", ledger, horizon_s=100.0, late_s=20.0)
     writing = asyncio.create_task(evidence.write())
     evidence.add(execution(number) for number in range(1, 16))
     assert len(evidence.motions(["AAPL"], NOW, 50.0)["AAPL"]) == 15
@@ -107,37 +107,58 @@ async def test_what_waited_for_too_long_is_written_when_rest_tells_it(monkeypatc
 
 
 async def test_a_list_that_was_cut_short_is_read_on_from_there() -> None:
-    """However long a gap's list is, each look-up tells more of it; until its end is read the gap stays."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    """However long a gap's list is, each look-up tells more of it; until its end is read the rest of the gap stays."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
     evidence.came(NOW - timedelta(hours=1))
     assert evidence.look_back(NOW) == NOW - timedelta(hours=1, seconds=60)
     for minute in (10, 20, 30):
         at = NOW - timedelta(minutes=60 - minute)
         evidence.looked_up(Activities((replace(activity(minute), at=at),), complete=False))
         assert at - timedelta(seconds=1) < evidence.look_back(NOW) < at
-        assert evidence.gap_since == NOW - timedelta(hours=1)
+        assert evidence.gap_since == evidence.look_back(NOW)
+        assert evidence.known_until_s(NOW, 3600.0, asked=True) == pytest.approx(minute * 60 - 2, abs=0.01)
     evidence.looked_up(Activities((activity(40),)))
     assert evidence.gap_since is None
     assert {e.cum_quantity for e in evidence._waiting.values()} == {10, 20, 30, 40}
 
 
+async def test_a_list_that_was_cut_near_its_end_is_read_again_where_late_bookings_come() -> None:
+    """What is dated before the cut may be booked after it, so the next look-up begins that much earlier."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
+    evidence.look_back(NOW)
+    told = replace(activity(1), at=NOW - timedelta(seconds=5))
+    evidence.looked_up(Activities((told,), complete=False))
+    assert evidence.look_back(NOW + timedelta(seconds=60)) == NOW - timedelta(seconds=20)
+    assert evidence.gap_since is None, "REST alone told less than it could, and nothing is lost"
+    evidence.looked_up(Activities((), complete=False))
+    assert evidence.look_back(NOW + timedelta(seconds=70)) == NOW - timedelta(seconds=20)
+    assert evidence.known_until_s(NOW, 100.0, asked=True) == 78.0, "what could not be read is not known"
+
+
+async def test_it_is_known_until_when_everything_was_told() -> None:
+    """Nothing before REST was asked; all when it just was; else what cannot be booked any more since it was."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
+    assert evidence.known_until_s(NOW, 100.0, asked=False) == -inf
+    evidence.look_back(NOW)
+    evidence.looked_up(Activities(()))
+    assert evidence.known_until_s(NOW, 100.0, asked=True) == inf
+    assert evidence.known_until_s(NOW + timedelta(seconds=7), 107.0, asked=False) == 80.0
+    evidence.went(NOW + timedelta(seconds=7))
+    assert evidence.known_until_s(NOW + timedelta(seconds=9), 109.0, asked=True) == 105.0
+
+
 async def test_what_rest_has_told_is_not_asked_for_again() -> None:
-    """The next look-up begins where the last one did not see late bookings yet, and one that was cut is a gap."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=90.0)
+    """The next look-up begins where the last one did not see late bookings yet."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
     assert evidence.look_back(NOW) == NOW - timedelta(seconds=90)
     evidence.looked_up(Activities(()))
     later = NOW + timedelta(seconds=10)
-    assert evidence.look_back(later) == NOW - timedelta(seconds=30)
-    evidence.looked_up(Activities((activity(1),), complete=False))
-    assert evidence.gap_since is not None
-    evidence.look_back(later)
-    evidence.looked_up(Activities(()))
-    assert evidence.gap_since is None
+    assert evidence.look_back(later) == NOW - timedelta(seconds=20)
 
 
 async def test_an_outage_is_asked_for_from_where_rest_has_told() -> None:
     """Look-ups while the stream is away are not made again when it is back."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=90.0)
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
     evidence.went(NOW - timedelta(hours=2))
     evidence.look_back(NOW - timedelta(minutes=1))
     evidence.looked_up(Activities(()))
@@ -148,7 +169,7 @@ async def test_an_outage_is_asked_for_from_where_rest_has_told() -> None:
 async def test_a_backlog_is_written_in_portions() -> None:
     """After a lock of the ledger what waited is handed on in groups, one right after the other."""
     ledger = FakeLedger()
-    evidence = Evidence("default", ledger, horizon_s=100.0)
+    evidence = Evidence("default", ledger, horizon_s=100.0, late_s=20.0)
     evidence.add(execution(number) for number in range(3 * module.WRITE_MAX))
     writing = asyncio.create_task(evidence.write())
     await asyncio.sleep(module.WRITE_EVERY_S / 2)
@@ -160,7 +181,7 @@ async def test_a_backlog_is_written_in_portions() -> None:
 
 async def test_a_gap_reaches_back_to_when_the_stream_left() -> None:
     """What happened while it was away is asked for once it is back; a gap that opens during the question stays."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
     evidence.came(NOW - timedelta(hours=2))
     evidence.look_back(NOW - timedelta(hours=2))
     evidence.looked_up(Activities(()))
@@ -178,7 +199,8 @@ async def test_a_gap_reaches_back_to_when_the_stream_left() -> None:
 
 async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
     """A fill first seen by REST is a missed event only while the stream was connected without a gap."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
+    evidence.look_back(NOW)
     assert evidence.looked_up(Activities((activity(1),))) == 0
     evidence.came(NOW)
     evidence.look_back(NOW)
@@ -189,7 +211,7 @@ async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
 
 async def test_in_a_flood_the_broker_is_looked_at_again_without_asking_why() -> None:
     """Few fills are compared with what is shown; of many it is taken for granted that some are not shown yet."""
-    evidence, moment = Evidence("default", FakeLedger(), horizon_s=100.0), Moment(50.0, 51.0)
+    evidence, moment = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0), Moment(50.0, 51.0)
     timing = Timing(settle_s=15.0, broker_lag_s=10.0, confirm_after_s=2.0, pending_max_s=120.0)
     again_s = partial(evidence.look_again_s, {}, frozenset(), moment, timing, NOW, 51.0)
     evidence.add(execution(number, seconds_ago=30) for number in range(200))
@@ -200,7 +222,7 @@ async def test_in_a_flood_the_broker_is_looked_at_again_without_asking_why() -> 
 
 async def test_what_is_older_than_the_horizon_is_forgotten() -> None:
     """Memory holds what a verdict can look back to, and no more."""
-    evidence = Evidence("default", FakeLedger(), horizon_s=100.0)
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
     evidence.add(execution(number, seconds_ago=200 - number) for number in range(150))
     assert len(evidence.motions(["AAPL"], NOW, 0.0)["AAPL"]) == 50
     assert evidence.motions(["MSFT"], NOW, 0.0) == {}

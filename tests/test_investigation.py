@@ -10,17 +10,8 @@ from decimal import Decimal
 import pytest
 
 from recond.core.evidence import key
-from recond.core.model import (
-    Activities,
-    Activity,
-    Baseline,
-    Cause,
-    Drift,
-    History,
-    LedgerReading,
-    Order,
-    PastCorrection,
-)
+from recond.core.history import History, PastCorrection
+from recond.core.model import Activities, Activity, Baseline, Cause, Drift, LedgerReading, Order
 from recond.core.run import Explanation
 from recond.evidence import Evidence
 from recond.investigation import CORRECTED_BEFORE, LOOK_BACK_MAX, ORDERS_MAX, Findings, Found, Investigator

@@ -107,6 +107,7 @@ def test_series_exist_before_anything_happened() -> None:
             f'recond_account_blocked{{account="{account}"}}',
             f'recond_stream_connected{{account="{account}"}}',
             f'recond_reconciliation_duration_seconds_count{{account="{account}"}}',
+            f'recond_detection_seconds_count{{account="{account}"}}',
         ):
             assert series[name] == 0
         assert series[f'recond_gate{{account="{account}",state="unknown"}}'] == 1
@@ -185,6 +186,23 @@ async def test_a_double_booking_is_counted() -> None:
     undone = replace(undone, explanation=Explanation(Cause.DOUBLE_BOOKING))
     scraped.metrics.record(replace(RUN, outcomes=(undone,)))
     assert scraped.series()['recond_drifts_total{account="a",cause="double_booking",kind="quantity"}'] == 1
+
+
+async def test_the_time_to_a_verdict_is_told_once() -> None:
+    """It counts from the moment that the drift carries, when the run first tells of it and not again."""
+    scraped = Scraped()
+    manual = outcome(APPLE, "3", "1", resolution=Resolution.MANUAL)
+    assert manual.conflict is not None
+    moved = replace(manual.drift, moved_ago_s=17.5)
+    seen = replace(manual.conflict, sightings=2)
+    for conflict in (manual.conflict, seen):
+        told = replace(manual, drift=moved, conflict=conflict)
+        scraped.metrics.record(replace(RUN, status=RunStatus.PARTIAL, outcomes=(told,)))
+    series = scraped.series()
+    assert series['recond_detection_seconds_count{account="a"}'] == 1
+    assert series['recond_detection_seconds_sum{account="a"}'] == 17.5
+    assert series['recond_detection_seconds_bucket{account="a",le="15.0"}'] == 0
+    assert series['recond_detection_seconds_bucket{account="a",le="20.0"}'] == 1
 
 
 async def test_a_position_that_is_gone_is_worth_its_entry_price() -> None:

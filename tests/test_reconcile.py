@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 
@@ -33,7 +34,7 @@ class World:
     def __init__(self, broker: FakeBroker, ledger: FakeLedger, account_rules: Rules) -> None:
         self.broker, self.ledger = broker, ledger
         self.triggers = Triggers()
-        self.evidence = Evidence("default", ledger, horizon_s=120.0)
+        self.evidence = Evidence("default", ledger, horizon_s=120.0, late_s=15.0)
         self.runs: list[Run] = []
         self.told_aside: Run | None = None
         self.rounds: list[float] = []
@@ -433,15 +434,48 @@ async def test_ignored_symbols_are_left_out_on_both_sides() -> None:
 
 async def test_budget_is_kept_and_a_forced_pass_is_answered_all_the_same() -> None:
     """Out of budget a forced pass waits at most 10 seconds and then fails with the reason."""
-    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=4)) as made:
-        for _ in range(4):
-            await made.force()
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=10)) as made:
+        for _ in range(6):
+            assert (await made.force()).error is None
         began_s = asyncio.get_running_loop().time()
         run = await made.force()
         assert asyncio.get_running_loop().time() - began_s <= 10.5
         assert run.error is not None
-        assert "budget of 4 requests a minute is spent" in run.error.message
-        assert made.broker.sent == 4
+        assert "budget of 10 requests a minute is spent" in run.error.message
+        assert made.broker.sent == 7
+
+
+@pytest.mark.parametrize("limit", [10, 60])
+async def test_no_minute_sees_more_requests_than_the_budget(limit: int) -> None:
+    """Look-ups of more pages than there is budget for, drifts and reconnects without end stay within it."""
+    random = Random(limit)
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=limit)) as made:
+        for _ in range(300):
+            made.broker.pages = random.choice((1, 2, 100))
+            made.evidence.open_gap(now())
+            made.broker.held["AAPL"] = Decimal(random.randint(1, 2))
+            made.triggers.nudge(random.choice((Reason.RECONNECT, Reason.HTTP, Reason.LEDGER)))
+            await asyncio.sleep(random.choice((0.5, 20, 40)))
+        moments = made.broker.moments
+        assert len(moments) > limit * 20
+        assert min(last - first for first, last in zip(moments, moments[limit:], strict=False)) > 59.99
+
+
+@pytest.mark.parametrize("spent", [False, True])
+async def test_a_gap_is_closed_as_soon_as_the_budget_allows(spent: bool) -> None:
+    """A look-up that was cut short, or found no budget, is gone on with though nothing else asks for a pass."""
+    async with world({"AAPL": 5}, {"AAPL": 5}) as made:
+        await made.run_number(1)
+        while spent and (await made.force()).error is None:
+            pass
+        made.broker.pages = 100
+        made.evidence.open_gap(now())
+        made.triggers.nudge(Reason.RECONNECT)
+        await asyncio.sleep(90)
+        assert made.evidence.gap_since is not None
+        made.broker.pages = 3
+        await asyncio.sleep(65)
+        assert made.evidence.gap_since is None
 
 
 async def test_refused_keys_keep_the_daemon_up_and_are_not_hammered() -> None:

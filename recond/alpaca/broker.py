@@ -124,7 +124,7 @@ class AlpacaBroker:
         """One order."""
         return await self._get("orders", f"/orders/{quote(order_id, safe='')}", {}, wire.order)
 
-    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
+    async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
         """Activities created after the moment, each once. Not complete as well when an entry was unreadable."""
         params = {"after": _text(after), "direction": "asc", "page_size": str(_ACTIVITIES_A_PAGE)}
         if bookings_only:
@@ -132,7 +132,7 @@ class AlpacaBroker:
         found: dict[str, Activity] = {}
         readable = True
         started_s = self._now_s()
-        for _ in range(_PAGES_MAX):
+        for _ in range(min(max(1, requests_max), _PAGES_MAX)):
             page = await self._get("activities", "/account/activities", params, wire.activities)
             fresh = any(entry.id not in found for entry in page.entries)
             found.update((entry.id, entry) for entry in page.entries)

@@ -11,13 +11,13 @@ replay and no sequence, so nothing here may depend on an earlier message.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from recond.alpaca.wire import Row, amount, moment
-from recond.core.evidence import executions_of
-from recond.core.model import Activity, Execution
+from recond.core.evidence import moved_by
+from recond.core.model import Execution
 from recond.ports import StreamEvent
 
 TRADE_UPDATES = "trade_updates"
@@ -36,6 +36,7 @@ _QUIET = frozenset(
     }
 )  # fmt: skip
 _NAME_LENGTH_MAX = 40  # names become labels of metrics
+_BYTE_ORDER_MARK = "\ufeff"
 # Numbers stay text: `amount` reads their digits, and no size of number can make the decoder fail.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str, strict=False)
 
@@ -68,7 +69,8 @@ Message = StreamEvent | Authorization | Listening | Failure
 def message_of(frame: str | bytes) -> Message:
     """What a text or binary frame tells; never raises."""
     try:
-        body = _row(_DECODER.decode(frame if isinstance(frame, str) else frame.decode("utf-8-sig")))
+        text = frame if isinstance(frame, str) else str(frame, "utf-8").removeprefix(_BYTE_ORDER_MARK)
+        body = _row(_DECODER.decode(text))
     except (ValueError, RecursionError):
         return _GARBAGE
     data = _row(body.get("data"))
@@ -96,48 +98,36 @@ def _update(data: Row) -> StreamEvent:
     return StreamEvent(name if all(fills) else "unknown", executions, movement=True)
 
 
-def _fills(data: Row) -> Iterator[tuple[Row, Row]]:
+def _fills(data: Row) -> Sequence[tuple[Row, Row]]:
     """Each fill of an update with its order: the update itself, or its legs, whose side only their orders know."""
     order, legs = _row(data.get("order")), _rows(data.get("legs"))
-    orders = {_text(each, "id"): each for each in _rows(order.get("legs"))}
     if not legs:
-        yield data, order
-    for leg in legs:
-        yield leg, orders.get(_text(leg, "order_id"), _NOTHING)
+        return [(data, order)]
+    orders = {_text(each, "id"): each for each in _rows(order.get("legs"))}
+    return [(leg, orders.get(_text(leg, "order_id"), _NOTHING)) for leg in legs]
 
 
 def _executions(fill: Row, order: Row, update: Row) -> tuple[Execution, ...]:
     """The fill as it moves positions; empty when it lacks something that an execution needs.
 
-    `qty` is this execution's own, `filled_qty` what the order has been filled by so far. What a fill moves is the
-    same as for an entry of the activities, so it is read as one.
+    `qty` is this execution's own, `filled_qty` what the order has been filled by so far.
     """
-    symbol = _text(fill, "symbol") or _text(order, "symbol") or ""
-    quantity = amount(fill.get("qty"))
-    execution_id = _text(fill, "execution_id")
-    activity = Activity(
-        id=execution_id or "",
-        type="FILL",
-        sub_type=None,
-        symbol=symbol,
-        quantity=quantity,
-        price=amount(fill.get("price")),
-        at=moment(fill.get("timestamp")) or moment(update.get("timestamp")) or moment(update.get("at")),
-        order_id=_text(fill, "order_id") or _text(order, "id"),
-        side=_text(order, "side") or _text(order, "position_intent"),
-        cum_quantity=amount(order.get("filled_qty")),
-    )
-    if quantity is None or quantity <= 0:
+    traded = _text(fill, "symbol") or _text(order, "symbol") or ""
+    quantity, price = amount(fill.get("qty")), amount(fill.get("price"))
+    at = moment(fill.get("timestamp")) or moment(update.get("timestamp")) or moment(update.get("at"))
+    order_id = _text(fill, "order_id") or _text(order, "id")
+    if quantity is None or quantity <= 0 or at is None or order_id is None:
         return ()
     try:
-        moved = executions_of(activity)
+        moved = moved_by(traded, _text(order, "side") or _text(order, "position_intent"), quantity, price)
     except ValueError:  # no symbol
         return ()
-    held = amount(fill.get("position_qty", _row(update.get("position_qtys")).get(symbol)))
+    execution_id, cum_quantity = _text(fill, "execution_id"), amount(order.get("filled_qty"))
+    held = amount(fill.get("position_qty", _row(update.get("position_qtys")).get(traded)))
     return tuple(
         # What is held after the fill is told of the coin that was bought or sold, not of the one that paid for it.
-        replace(execution, execution_id=execution_id, position_quantity=held if number == 0 else None)
-        for number, execution in enumerate(moved)
+        Execution(symbol, at, change, order_id, cum_quantity, price, execution_id, None if number else held)
+        for number, (symbol, change) in enumerate(moved)
     )
 
 

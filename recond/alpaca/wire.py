@@ -123,10 +123,10 @@ def activities(body: object) -> ActivityPage:
 
 def amount(value: object) -> Decimal | None:
     """An exact number from text, `Decimal` or int; None for everything else (NaN, blanks, `1_000`, float, bool)."""
-    if isinstance(value, Decimal | int) and not isinstance(value, bool):
-        text = str(Decimal(value))
-    elif isinstance(value, str):
+    if isinstance(value, str):
         text = value
+    elif isinstance(value, Decimal | int) and not isinstance(value, bool):
+        text = str(Decimal(value))
     else:
         return None
     if len(text) > _LENGTH_MAX or _NUMBER.fullmatch(text) is None:

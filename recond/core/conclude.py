@@ -25,7 +25,7 @@ from recond.core.model import (
     LedgerReading,
     Resolution,
 )
-from recond.core.run import AcceptedNow, Action, Outcome, Pending, Record, Refresh, Run, RunStatus
+from recond.core.run import AcceptedNow, Action, Outcome, Pending, Problem, Record, Refresh, Run, RunStatus
 
 MONEY_PLACES = Decimal("0.000000001")
 
@@ -94,6 +94,20 @@ def conclude(
         ),
         ended_accepted=ended_accepted,
         equity=state.equity if state is not None and run.status is RunStatus.SUCCESS else None,
+    )
+
+
+def emptied(run: Run, problem: Problem) -> Run:
+    """The run without anything that it concluded, since it came to nothing."""
+    return replace(
+        run,
+        outcomes=(),
+        pending=(),
+        unknown=(),
+        ended_conflicts=(),
+        ended_holds=(),
+        synced=0,
+        error=problem,
     )
 
 

@@ -87,6 +87,14 @@ def diff(
     return Comparison(tuple(agreements), tuple(drifts), (*unknown, *doubtful))
 
 
+def settled_quantities(
+    holdings: Holdings, comparison: Comparison, ignore: frozenset[str]
+) -> tuple[dict[str, Decimal], frozenset[str]]:
+    """The broker's quantities by symbol, and the symbols that need no look at what it may not show yet."""
+    shown = {position.instrument.symbol: position.quantity for position in holdings.positions}
+    return shown, ignore.union(drift.instrument.symbol for drift in comparison.drifts)
+
+
 def _books(
     rows: tuple[LedgerRow, ...], shown: Mapping[str, Instrument], ignore: Set[str]
 ) -> dict[Instrument, tuple[LedgerRow, ...]]:

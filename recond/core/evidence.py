@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from recond.core.judge import Motion
 from recond.core.model import Activity, Execution, Key
@@ -27,25 +28,34 @@ def key(execution: Execution) -> Key:
 def executions_of(activity: Activity) -> tuple[Execution, ...]:
     """The fill of an activity under position symbols, signed; empty for everything that is no readable fill.
 
-    A pair of two coins moves both: the quote coin by the price. `execution_id` stays None, since the uuid of an
-    activity is not known to be the stream's.
+    `execution_id` stays None, since the uuid of an activity is not known to be the stream's.
     """
-    sign = _trade_sign(activity.side)
     if (
         activity.type != "FILL"
         or activity.symbol is None
         or activity.quantity is None
         or activity.at is None
         or activity.order_id is None
-        or sign is None
     ):
         return ()
-    quantity = activity.quantity * sign
-    moved = [quantity] if activity.price is None else [quantity, -quantity * activity.price]
     return tuple(
         Execution(symbol, activity.at, change, activity.order_id, activity.cum_quantity, activity.price)
-        for symbol, change in zip(coins_of(activity.symbol), moved, strict=False)
+        for symbol, change in moved_by(activity.symbol, activity.side, activity.quantity, activity.price)
     )
+
+
+def moved_by(traded: str, side: str | None, quantity: Decimal, price: Decimal | None) -> list[tuple[str, Decimal]]:
+    """What a fill of that side moves under position symbols, signed, what was traded first; nothing for no known side.
+
+    A pair of two coins moves both, the quote coin by the price. Raises `ValueError` when `traded` is no symbol.
+    """
+    sign = _trade_sign(side)
+    if sign is None:
+        return []
+    coins, change = coins_of(traded), quantity * sign
+    if len(coins) == 1 or price is None:
+        return [(coins[0], change)]
+    return [(coins[0], change), (coins[1], -change * price)]
 
 
 def merged(before: Execution, again: Execution) -> Execution:

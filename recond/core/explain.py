@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from recond.core.effects import Effect, bookings, fills, in_time
 from recond.core.exact import exactly
-from recond.core.model import Activity, Baseline, Cause, Change, Drift, Execution, Instrument, PastCorrection
+from recond.core.history import Change, PastCorrection
+from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument
 from recond.core.ownership import Matched, excess_parts, match, parts_of
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion

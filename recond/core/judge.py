@@ -93,14 +93,16 @@ def judge(
     motions: Mapping[str, Sequence[Motion]],
     timing: Timing,
     known_since_s: float = -inf,
+    known_until_s: float = inf,
 ) -> Judgement:
     """Judge the drifts of the reading taken at `moment` against what was seen before.
 
     At rest an earlier reading R is confirmed by this one when this one began at least `settle_s` after R ended, no
     reading from R on showed other quantities, `changed` (symbols with a change of the ledger since the last reading)
     never named the symbol meanwhile, and the broker's quantity was fresh at R. `motions` are the known executions by
-    symbol, complete from `known_since_s` on: a reading that they do not reach back behind tells nothing any more.
-    A drift seen first in this reading is pending: the first sighting counts as movement.
+    symbol, complete from `known_since_s` until `known_until_s`: a reading that they do not reach back behind tells
+    nothing any more, one that they do not reach up to nothing yet. A drift seen first in this reading is pending: the
+    first sighting counts as movement.
 
     An instrument that does not rest is pending too, but `in_motion` when lateness cannot explain one of its readings
     that are older than `settle_s`: then it is a drift for certain, though nobody knows of how much.
@@ -108,21 +110,23 @@ def judge(
     confirmed: list[Drift] = []
     pending: list[Pending] = []
     kept: dict[Instrument, Sighting] = {}
+    oldest_s = known_since_s + max(timing.settle_s, timing.broker_lag_s) + CLOCK_SLACK_S
     for drift in drifts:
         known = motions.get(drift.instrument.symbol, ())
         changes = drift.instrument.symbol in changed
-        oldest_s = known_since_s + max(timing.settle_s, timing.broker_lag_s) + CLOCK_SLACK_S
         sighting = _seen(drift, sightings.get(drift.instrument), moment, changes, oldest_s)
-        resting = [reading.moment for reading in sighting.readings if reading.moment.ended_s >= sighting.rests_s]
+        told = [r for r in sighting.readings if r.moment.ended_s <= known_until_s or r.moment == sighting.proof]
+        resting = [reading.moment for reading in told if reading.moment.ended_s >= sighting.rests_s]
         fresh = [at for at in resting if at == sighting.proof or _is_fresh(drift.broker, at, known, timing)]
         sighting = replace(sighting, readings=_worth_keeping(sighting, fresh, moment, timing))
         kept[drift.instrument] = sighting
         if fresh and fresh[0] is not moment and fresh[0].ended_s + timing.settle_s <= moment.began_s:
             kept[drift.instrument] = replace(sighting, proof=fresh[0])
-            confirmed.append(drift)
+            moved_s = max((motion.at_s for motion in known), default=sighting.since_s)
+            confirmed.append(replace(drift, moved_ago_s=moment.ended_s - moved_s))
         else:
             due_s = _due(sighting, fresh, known, moment, timing)
-            pending.append(_pending(drift, sighting, due_s, known, moment, timing))
+            pending.append(_pending(drift, sighting, told, due_s, known, moment, timing))
     return Judgement(tuple(drifts), tuple(confirmed), tuple(pending), kept)
 
 
@@ -141,10 +145,16 @@ def look_again(
 
 
 def _pending(
-    drift: Drift, sighting: Sighting, due_s: float, known: Sequence[Motion], moment: Moment, timing: Timing
+    drift: Drift,
+    sighting: Sighting,
+    told: Sequence[Reading],
+    due_s: float,
+    known: Sequence[Motion],
+    moment: Moment,
+    timing: Timing,
 ) -> Pending:
-    """What is said of a drift that cannot be judged yet."""
-    ripe = [reading for reading in sighting.readings if reading.moment.ended_s + timing.settle_s <= moment.began_s]
+    """What is said of a drift that cannot be judged yet; `told` are its readings that the evidence reaches up to."""
+    ripe = [reading for reading in told if reading.moment.ended_s + timing.settle_s <= moment.began_s]
     certain = any(not _is_lateness(reading, known, timing) for reading in ripe)
     overdue = moment.ended_s - sighting.since_s > timing.pending_max_s
     why = f"broker {drift.broker:f}, ledger {drift.ledger:f}, next look in {due_s - moment.ended_s:.0f} s"
@@ -228,7 +238,7 @@ def _due(
 ) -> float:
     """The next moment at which another reading can tell more."""
     if not fresh:
-        newest_s = max(motion.at_s for motion in motions)
+        newest_s = max((motion.at_s for motion in motions), default=-inf)
         return max(moment.ended_s + timing.confirm_after_s, newest_s + timing.broker_lag_s + CLOCK_SLACK_S)
     verdict_s = fresh[0].ended_s + timing.settle_s
     if sighting.rests_s == moment.ended_s:

@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from recond.core.effects import Effect, bookings, fills
 from recond.core.exact import exactly
-from recond.core.model import Activity, Cause, Execution, PastCorrection
+from recond.core.history import PastCorrection
+from recond.core.model import Activity, Cause, Execution
 from recond.core.ownership import sums_of
 from recond.core.run import LateLink
 

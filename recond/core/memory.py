@@ -12,6 +12,7 @@ from math import inf
 
 from recond.core.judge import Sighting
 from recond.core.model import AccountState, Instrument
+from recond.core.rules import Rules
 from recond.core.run import Run, RunStatus
 from recond.core.schedule import retry_delay
 
@@ -20,7 +21,8 @@ from recond.core.schedule import retry_delay
 class Memory:
     """What one pass leaves for the next.
 
-    `again_s` is when the broker is looked at again because it may not have shown yet what moved.
+    `again_s` is when the broker is looked at again because it may not have shown yet what moved, `saving` that a
+    look-up waits for the budget.
     `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
     left something unproven.
     """
@@ -28,6 +30,7 @@ class Memory:
     seq: int | None = None
     sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
     again_s: float = inf
+    saving: bool = False
     account_state: AccountState | None = None
     account_read_s: float | None = None
     last: Run | None = None
@@ -46,9 +49,11 @@ class Memory:
             failures=self.failures + 1 if unproven_yet else 0,
         )
 
-    def recheck_s(self, began_s: float, interval_s: float) -> float:
-        """When something that is pending, failed, unproven or not shown yet is to be looked at again."""
+    def recheck_s(self, began_s: float, rules: Rules) -> float:
+        """When something that is pending, failed, unproven, not shown or not told yet is to be looked at again."""
         moments = [self.again_s, *(pending.due_s for pending in (self.last.pending if self.last else ()))]
+        if self.last is not None and self.last.evidence_gap and self.last.error is None:
+            moments.append(began_s + rules.timing.confirm_after_s)
         if self.failures:
-            moments.append(began_s + retry_delay(self.failures, interval_s))
+            moments.append(began_s + retry_delay(self.failures, rules.interval_s))
         return min(moments)

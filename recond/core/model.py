@@ -200,56 +200,6 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of the ledger's journal that is not recond's own: what somebody changed in a row."""
-
-    seq: int
-    position_id: int
-    symbol: str
-    strategy_id: str | None
-    before: Decimal
-    after: Decimal
-    at: datetime
-
-    @property
-    def quantity(self) -> Decimal:
-        """What it added, signed."""
-        return self.after - self.before
-
-
-@dataclass(frozen=True, slots=True)
-class PastCorrection:
-    """What recond did to a row before. `proven` is False while no evidence says why; `reversed` once it was undone."""
-
-    id: int
-    run_id: int
-    position_id: int
-    instrument: Instrument
-    strategy_id: str | None
-    before: Decimal
-    after: Decimal
-    cause: Cause
-    at: datetime
-    proven: bool = True
-    reversed: bool = False
-
-    @property
-    def quantity(self) -> Decimal:
-        """What it added, signed."""
-        return self.after - self.before
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What the ledger remembers of some instruments: see `recond.ports.Ledger.history`."""
-
-    changes: tuple[Change, ...] = ()
-    corrections: tuple[PastCorrection, ...] = ()
-    executions: tuple[Execution, ...] = ()
-    consumed: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """A difference (broker minus ledger, signed) that an operator has accepted: silent until it changes."""
 
@@ -371,7 +321,11 @@ class LedgerReading:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One instrument on which the two sides differ beyond tolerance, with all that was read about it."""
+    """One instrument on which the two sides differ beyond tolerance, with all that was read about it.
+
+    `moved_ago_s` is given with the verdict: the seconds from the instrument's newest known execution, else from the
+    first sighting, to the reading that judged it. `accepted` is the difference that an operator has accepted.
+    """
 
     instrument: Instrument
     kind: Kind
@@ -380,6 +334,7 @@ class Drift:
     position: BrokerPosition | None
     rows: tuple[LedgerRow, ...]
     accepted: Decimal = Decimal(0)
+    moved_ago_s: float | None = field(default=None, compare=False)
 
     @property
     def difference(self) -> Decimal:

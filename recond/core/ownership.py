@@ -13,7 +13,8 @@ from decimal import Decimal
 from itertools import accumulate, combinations
 
 from recond.core.effects import Effect, in_time
-from recond.core.model import Cause, Change, Drift, PastCorrection
+from recond.core.history import Change, PastCorrection
+from recond.core.model import Cause, Drift
 from recond.core.run import Part
 
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})

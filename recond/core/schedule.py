@@ -15,8 +15,8 @@ from recond.core.run import Reason
 BUDGET_WINDOW_S = 60.0
 FORCED_WAIT_S = 10.0
 RETRY_FIRST_S = 10.0
-PASS_MORE = 2
-"""Requests that a pass may send after its first: the account, and the account again as a proof."""
+PASS_MORE = 3
+"""Requests that a pass may send after its first: the account, a look-up, and the account again as a proof."""
 
 FORCED = frozenset({Reason.START, Reason.HTTP, Reason.SIGHUP, Reason.OPERATOR})
 """Somebody waits for these; all other reasons but a re-check may be late."""
@@ -34,15 +34,34 @@ class Budget:
         recent = tuple(moment for moment in self.sent if moment > now_s - BUDGET_WINDOW_S)
         return replace(self, sent=recent + (now_s,) * count)
 
-    def free_at(self, reserve: int, now_s: float) -> float:
-        """The earliest moment, not before now, at which one request leaves `reserve` others free.
+    def pages(self, sent: int, now_s: float) -> int:
+        """How many requests a look-up may take in a pass that has sent so many already, at least one.
 
-        What a pass may need beyond its first request is always left, unless the limit is too small for that.
+        It leaves the pass its proof, and an eighth to the readings that are due.
         """
-        usable = max(1, self.limit - max(reserve, min(PASS_MORE, self.limit // 8)))
+        spent = sent + sum(moment > now_s - BUDGET_WINDOW_S for moment in self.sent)
+        return max(1, self.limit - spent - 1 - self.limit // 8)
+
+    @property
+    def worth(self) -> int:
+        """The pages that a look-up must have when it can wait for them: with few it would hardly get on."""
+        return self.limit // 4 - self.limit // 8
+
+    def free_at(self, reserve: int, now_s: float) -> float:
+        """The earliest moment, not before now, at which one request leaves `reserve` others free."""
+        usable = self._usable(reserve)
         if len(self.sent) < usable:
             return now_s
         return max(now_s, self.sent[-usable] + BUDGET_WINDOW_S)
+
+    @property
+    def pace_s(self) -> float:
+        """Readings that far apart never use it up."""
+        return BUDGET_WINDOW_S / self._usable(0)
+
+    def _usable(self, reserve: int) -> int:
+        """What a pass may need beyond its first request is always left, unless the limit is too small for that."""
+        return max(1, self.limit - max(reserve, min(PASS_MORE, self.limit // 3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +69,31 @@ class Agenda:
     """What one account's next pass depends on besides nudges.
 
     `spacing_s` keeps passes that nobody waits for apart; `asked_s` is when the oldest forced request came;
-    before `quiet_s` the broker's own limit is so near that only re-checks and forced passes may spend it.
+    before `quiet_s` the broker's own limit is so near that only re-checks and forced passes may spend it; `saving`
+    tells that a look-up waits for as many pages as are worth it.
     """
 
     timer_s: float
-    recheck_s: float | None
-    began_s: float
     spacing_s: float
-    asked_s: float | None
     budget: Budget
-    quiet_s: float
+    recheck_s: float | None = None
+    began_s: float = -inf
+    asked_s: float | None = None
+    quiet_s: float = -inf
+    saving: bool = False
 
     def begins(self, waiting: Collection[Reason], now_s: float) -> float:
         """The moment at which the next pass begins if nothing else happens."""
         limit = self.budget.limit
         nudges = [self.timer_s]
         if any(reason not in FORCED for reason in waiting):
-            nudges.append(max(now_s, self.began_s + self.spacing_s))
+            nudges.append(max(now_s, self.began_s + max(self.spacing_s, self.budget.pace_s)))
         begin = max(min(nudges), self.budget.free_at(limit // 4, now_s), self.quiet_s)
         if self.recheck_s is not None:
-            begin = min(begin, max(self.recheck_s, self.budget.free_at(0, now_s)))
+            free_s = self.budget.free_at(limit // 4 + 1 if self.saving else 0, now_s)
+            # With a small budget readings are spread: a lot of them at once and none for long would settle nothing.
+            spread_s = self.began_s + self.budget.pace_s if self.budget.pace_s > self.spacing_s else now_s
+            begin = min(begin, max(self.recheck_s, free_s, spread_s))
         if self.asked_s is not None:
             forced = min(self.budget.free_at(limit // 8, now_s), self.asked_s + FORCED_WAIT_S)
             begin = min(begin, max(now_s, forced))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 
 _PAIR = re.compile(r"([^/]+)/([A-Z0-9]{3,})")
 _CLASS_SHARE = re.compile(r"([^/]+)/([A-Z0-9]{1,2})")
@@ -32,6 +33,7 @@ def canonical_symbol(text: str) -> str:
     return symbol
 
 
+@lru_cache(maxsize=4096)  # asked for each fill
 def coins_of(pair: str) -> tuple[str, ...]:
     """The position symbols that a trade of `pair` moves, base first: `ETH/BTC` → `ETHUSD`, `BTCUSD`.
 

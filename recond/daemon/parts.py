@@ -167,7 +167,8 @@ def open_web(
 
 def open_evidence(config: Config, account: Account, ledger: Ledger) -> Evidence:
     """The evidence of one account, not loaded yet."""
-    return Evidence(account.name, ledger, horizon_s=HORIZON_SETTLES * config.daemon.settle_s + HORIZON_MIN_S)
+    settle_s = config.daemon.settle_s
+    return Evidence(account.name, ledger, horizon_s=HORIZON_SETTLES * settle_s + HORIZON_MIN_S, late_s=settle_s)
 
 
 def utc_now() -> datetime:

@@ -17,7 +17,8 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.model import Decision, Execution, History, LedgerReading
+from recond.core.history import History
+from recond.core.model import Decision, Execution, LedgerReading
 from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
 from recond.core.wish import Refusal, Wish

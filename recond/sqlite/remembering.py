@@ -12,7 +12,8 @@ from datetime import datetime
 
 import aiosqlite
 
-from recond.core.model import Cause, Change, History, Instrument, PastCorrection
+from recond.core.history import Change, History, PastCorrection
+from recond.core.model import Cause, Instrument
 from recond.sqlite import keeping
 from recond.sqlite.connection import fetch
 from recond.sqlite.errors import own_tables

@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[[AlpacaBroker], Awaitable[object]]] = {
     "positions": lambda broker: broker.positions(),
     "account": lambda broker: broker.account(),
     "orders": lambda broker: broker.orders(["AAPL"], T0),
-    "activities": lambda broker: broker.activities(T0),
+    "activities": lambda broker: broker.activities(T0, 100),
 }
 
 
@@ -330,7 +330,7 @@ async def test_activities_of_many_pages(server: RawServer, alpaca: AlpacaBroker)
         answer(json.dumps([fill(number) for number in range(98, 198)])),
         answer(json.dumps([fill(197), fill(198)])),
     ]
-    found = await alpaca.activities(T0)
+    found = await alpaca.activities(T0, 100)
     assert [entry.id for entry in found.entries] == [fill(number)["id"] for number in range(199)]
     assert found.complete
     assert targets(server) == [
@@ -348,15 +348,27 @@ async def test_activities_end(server: RawServer, alpaca: AlpacaBroker, endless: 
     """A page that comes again ends the list, and so does a bound on pages; both say that it is not complete."""
     pages = [answer(json.dumps([fill(100 * page + number) for number in range(100)])) for page in range(60)]
     server.replies = list(pages) if endless else [pages[0]]
-    found = await alpaca.activities(T0)
+    found = await alpaca.activities(T0, 100)
     assert not found.complete
     assert (len(found.entries), len(server.requests)) == ((5000, 50) if endless else (100, 2))
+
+
+@pytest.mark.parametrize(("requests_max", "pages"), [(3, 3), (0, 1)])
+async def test_activities_within_a_bound_of_requests(
+    server: RawServer, alpaca: AlpacaBroker, requests_max: int, pages: int
+) -> None:
+    """No more requests are sent than allowed, but for the first; what they told is given and not complete."""
+    server.replies = [
+        answer(json.dumps([fill(100 * page + number) for number in range(100)])) for page in range(pages + 1)
+    ]
+    found = await alpaca.activities(T0, requests_max)
+    assert (len(server.requests), len(found.entries), found.complete) == (pages, 100 * pages, False)
 
 
 async def test_unreadable_activity(server: RawServer, alpaca: AlpacaBroker) -> None:
     """An entry without id leaves the others, but the list does not pass for complete."""
     server.replies = [answer(json.dumps([fill(1), {**fill(2), "id": None}]))]
-    found = await alpaca.activities(T0)
+    found = await alpaca.activities(T0, 100)
     assert (len(found.entries), found.complete) == (1, False)
 
 

@@ -8,17 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from recond.core.explain import Known, Patience, explain
-from recond.core.model import (
-    Activity,
-    Baseline,
-    Cause,
-    Change,
-    Drift,
-    Execution,
-    Instrument,
-    LedgerRow,
-    PastCorrection,
-)
+from recond.core.history import Change, PastCorrection
+from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, LedgerRow
 from recond.core.run import Explanation
 from tests.core.strategies import drift_of, row
 

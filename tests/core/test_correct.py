@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from recond.core.correct import correct, rename
 from recond.core.decide import Matters, Policy, decide
-from recond.core.model import Accepted, Activity, Baseline, Cause, Change, Drift, Execution, LedgerRow, Resolution
+from recond.core.history import Change
+from recond.core.model import Accepted, Activity, Baseline, Cause, Drift, Execution, LedgerRow, Resolution
 from recond.core.run import Action, Explanation, Part, Ratio
 from tests.core.stories import BASE_AT, base, booking, equity, fill, shown, split, why
 from tests.core.strategies import NOW, applied, broker_quantities, drift_of, exact_sum, owned_rows, quantities, row

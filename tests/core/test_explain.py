@@ -13,14 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.explain import base_of
-from recond.core.model import (
-    Activity,
-    Baseline,
-    Cause,
-    Change,
-    Drift,
-    Execution,
-)
+from recond.core.history import Change
+from recond.core.model import Activity, Baseline, Cause, Drift, Execution
 from tests.core.stories import (
     BASE_AT,
     CALL,

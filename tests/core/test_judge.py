@@ -57,6 +57,16 @@ def believed(looks: Sequence[Look], fills: Sequence[Fill], timing: Timing) -> bo
     return False
 
 
+def verdicts_of_the_text(looks: Sequence[Look], fills: Sequence[Fill], timing: Timing) -> list[bool]:
+    """Look by look; what is believed stays so while nothing moves, whatever becomes known of the past."""
+    verdicts: list[bool] = []
+    for count, look in enumerate(looks, start=1):
+        before = looks[count - 2]
+        same = (look.broker, look.ledger, look.changed) == (before.broker, before.ledger, False)
+        verdicts.append((bool(verdicts) and verdicts[-1] and same) or believed(looks[:count], fills, timing))
+    return verdicts
+
+
 def was_fresh(reading: Look, known: Sequence[Fill], timing: Timing) -> bool:
     """No execution shortly before the reading, or the quantity is the one that executions say it should be."""
     before = [fill for fill in known if fill.at <= reading.ended + 2]
@@ -118,9 +128,10 @@ def histories(draw: st.DrawFn, *, latest_known: float) -> tuple[list[Look], list
 def test_verdicts_are_those_of_the_rules_text(history: tuple[list[Look], list[Fill]]) -> None:
     """While executions become known within `settle`, a drift is confirmed exactly when some earlier look allows it."""
     looks, fills = history
-    for count, verdict in enumerate(run_through(looks, fills, TIMING), start=1):
+    expected = verdicts_of_the_text(looks, fills, TIMING)
+    for verdict, right in zip(run_through(looks, fills, TIMING), expected, strict=True):
         if verdict is not None:
-            assert verdict is believed(looks[:count], fills, TIMING)
+            assert verdict is right
 
 
 @given(histories(latest_known=200.0), st.sampled_from((0.0, 3.0, 15.0)), st.sampled_from((0.0, 10.0)))
@@ -134,16 +145,8 @@ def test_nothing_is_confirmed_that_the_rules_text_does_not(
     """
     looks, fills = history
     timing = Timing(settle_s, lag_s, 2.0, 120.0)
-    for count, verdict in enumerate(run_through(looks, fills, timing), start=1):
-        if verdict:
-            last, rests = looks[count - 1], count
-            while (
-                rests > 1
-                and not looks[rests - 1].changed
-                and (looks[rests - 2].broker, looks[rests - 2].ledger) == (last.broker, last.ledger)
-            ):
-                rests -= 1
-            assert any(believed(looks[:n], fills, timing) for n in range(rests, count + 1))
+    expected = verdicts_of_the_text(looks, fills, timing)
+    assert all(right for verdict, right in zip(run_through(looks, fills, timing), expected, strict=True) if verdict)
 
 
 def at(moment_s: float) -> Moment:
@@ -280,6 +283,25 @@ def test_a_reading_that_evidence_does_not_reach_tells_nothing() -> None:
         assert bool(made.confirmed) is confirmed
     moved = judge([drift_of("AAPL", 6, row("AAPL", 3))], first.sightings, at(150), set(), {}, TIMING, 84.0)
     assert not moved.pending[0].in_motion
+
+
+@pytest.mark.parametrize(("known_until_s", "told"), [(99.5, False), (100.0, True)])
+def test_a_reading_that_evidence_does_not_reach_up_to_tells_nothing_yet(known_until_s: float, told: bool) -> None:
+    """While a list of what moved was cut before it nothing is believed by it, and it is looked at again soon."""
+    seen = look(at(100)).sightings
+    made = judge([drift_of("AAPL", 5, row("AAPL", 3))], seen, at(116), set(), {}, TIMING, -inf, known_until_s)
+    assert bool(made.confirmed) is told
+    assert [pending.due_s for pending in made.pending] == ([] if told else [118.0])
+    moved = judge([drift_of("AAPL", 6, row("AAPL", 3))], seen, at(116), set(), {}, TIMING, -inf, known_until_s)
+    assert moved.pending[0].in_motion is told
+
+
+@pytest.mark.parametrize(("fills", "ago_s"), [((), 25.0), ((80.0, 60.0), 35.0)])
+def test_a_verdict_tells_since_when_there_was_something_to_find(fills: Sequence[float], ago_s: float) -> None:
+    """From the newest known fill, and from the first sighting when none is known."""
+    motions = [Motion(at_s, Decimal(1)) for at_s in fills]
+    made = look(at(115), look(at(100), look(at(90)), broker=6, motions=motions), broker=6, motions=motions)
+    assert [drift.moved_ago_s for drift in made.confirmed] == [ago_s]
 
 
 def test_a_verdict_once_given_needs_no_more_evidence() -> None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recond.core.history import PastCorrection
 from recond.core.late import FILL_BEFORE, LATE_MAX, late_links
-from recond.core.model import Activity, Cause, Execution, Instrument, PastCorrection
+from recond.core.model import Activity, Cause, Execution, Instrument
 from recond.core.run import LateLink
 from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, corrected, fill
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.effects import Effect, fills
-from recond.core.model import Cause, Change, Instrument
+from recond.core.history import Change
+from recond.core.model import Cause, Instrument
 from recond.core.ownership import RUNS_MAX, SUBSETS_MAX, excess_parts, match, parts_of, sums_of
 from tests.core.stories import BASE_AT, NOW, STRATEGIES, change, corrected, fill
 from tests.core.strategies import drift_of, row

@@ -59,7 +59,9 @@ class Setting:
     symbols: int = 6
     moving: int = 2
     rules: Rules = field(default_factory=lambda: rules(interval_s=INTERVAL_S))
-    evidence: Callable[[str, FakeLedger], Evidence] = lambda name, ledger: Evidence(name, ledger, horizon_s=60.0)
+    evidence: Callable[[str, FakeLedger], Evidence] = lambda name, ledger: Evidence(
+        name, ledger, horizon_s=60.0, late_s=SETTLE_S
+    )
     wall: Callable[[], datetime] = lambda: EPOCH + timedelta(seconds=World.now_s()) + timedelta(minutes=7)
     script: Callable[[World], object] | None = None
 
@@ -124,6 +126,9 @@ async def _play(verdict: Verdict, setting: Setting) -> None:
             task.result()
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    limit = setting.rules.requests_per_minute
+    minutes = zip(broker.sent_s, broker.sent_s[limit:], strict=False)
+    verdict.missed += [f"{limit + 1} requests until {last:.0f} s" for first, last in minutes if last - first < 59.99]
     known = evidence.motions(world.truth, EPOCH + timedelta(seconds=World.now_s()), World.now_s())
     watch.end({symbol: quantity for symbol, quantity in ledger.sums().items() if quantity})
     stored = {(execution.symbol, execution.order_id) for execution in ledger.kept}

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from random import Random
 
 from recond.core.model import (
@@ -30,6 +31,7 @@ from recond.ports import BrokerUnavailable, StreamEvent, Usage
 EPOCH = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 LATE_S = 10.0
 PRICE = Decimal(10)
+PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -185,11 +187,15 @@ class SimulatedBroker:
     """The broker port over the world; fails now and then, and its clock has a grain of a second."""
 
     world: World
-    sent: int = 0
     grain_s: float = 0.0
+    sent_s: list[float] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        return len(self.sent_s)
 
     async def _request(self) -> None:
-        self.sent += 1
+        self.sent_s.append(self.world.now_s())
         await asyncio.sleep(self.world.rng.uniform(0.02, 0.4))
         self.grain_s = self.world.rng.uniform(-0.5, 0.5)
         if self.world.rng.random() < 0.01:
@@ -243,15 +249,21 @@ class SimulatedBroker:
         await self._request()
         raise BrokerUnavailable("HTTP 404", hint="there is no such order")
 
-    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
-        await self._request()
+    async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
         if bookings_only:
+            await self._request()
             return Activities(())
-        now_s, world = self.world.now_s(), self.world
-        since_s = (after - EPOCH) / timedelta(seconds=1)
-        recent = [f for f in world.fills[-5000:] if f.told_s <= now_s and f.at_s > since_s]
+        world, since_s = self.world, (after - EPOCH) / timedelta(seconds=1)
+        recent: list[Fill] = []
+        for number in range(requests_max):
+            await self._request()
+            told = (f for f in world.fills[-5000:] if f.told_s <= world.now_s() and f.at_s > since_s)
+            recent = list(islice(told, PAGE * (number + 1)))
+            if len(recent) < PAGE * (number + 1):
+                break
         return Activities(
-            tuple(
+            complete=len(recent) < PAGE * requests_max,
+            entries=tuple(
                 Activity(
                     id=str(f.number),
                     type="FILL",
@@ -265,7 +277,7 @@ class SimulatedBroker:
                     cum_quantity=abs(f.quantity),
                 )
                 for f in recent
-            )
+            ),
         )
 
     def usage(self) -> Usage:

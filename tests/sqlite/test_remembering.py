@@ -8,7 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from recond.core.model import Activity, Cause, Execution, History
+from recond.core.history import History
+from recond.core.model import Activity, Cause, Execution
 from recond.core.run import Explanation, Part
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from tests.sqlite.passes import NOW, UPSERT, a_record, an_outcome, bot, opening, setting
