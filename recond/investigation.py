@@ -212,11 +212,11 @@ class Investigator:
         A stream without a gap has told all fills. For corrections that nothing explains bookings are asked for from
         before them on.
         """
+        late_since = window if unproven_since is None else min(window, unproven_since - BOOKED_BEFORE)
         trades_told = self._evidence.listening and self._evidence.gap_since is None
-        if found.since is None or found.since > window:
-            found = await self._and(found, window, pages(), bookings_only=trades_told)
-        late_since = None if unproven_since is None else unproven_since - BOOKED_BEFORE
-        if late_since is not None and (found.bookings_since is None or found.bookings_since > late_since):
+        if not trades_told and (found.since is None or found.since > window):
+            found = await self._and(found, window, pages(), bookings_only=False)
+        if found.bookings_since is None or found.bookings_since > late_since:
             found = await self._and(found, late_since, pages(), bookings_only=True)
         return found
 

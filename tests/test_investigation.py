@@ -21,7 +21,7 @@ from tests.core.strategies import drift_of, row
 from tests.fakes import FakeBroker, FakeLedger
 
 pytestmark = pytest.mark.looptime
-HORIZON_S = 90.0
+HORIZON_S, PAGES = 90.0, 7
 DRIFT = drift_of("AAPL", 15, row("AAPL", 10))
 BASES = {DRIFT.instrument: base(DRIFT, 10)}
 
@@ -37,7 +37,8 @@ class AskedBroker(FakeBroker):
     down: bool = False
     asked: list[tuple[str, object]] = field(default_factory=list)
 
-    async def activities(self, after: datetime, *, bookings_only: bool = False) -> Activities:
+    async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
+        assert requests_max == PAGES
         self.asked.append(("bookings" if bookings_only else "all", after))
         if self.down:
             raise BrokerUnavailable("activities: HTTP 502", hint="wait")
@@ -82,7 +83,8 @@ class Case:
     strategies: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.evidence = Evidence("default", self.ledger, horizon_s=HORIZON_S)
+        self.evidence = Evidence("default", self.ledger, horizon_s=HORIZON_S, late_s=30.0)
+        self.evidence.listening = True
         self.investigator = Investigator(
             "default",
             self.broker,
@@ -105,7 +107,7 @@ class Case:
             (), seq=9, baselines=dict(BASES if bases is None else bases), unproven_since=unproven_since  # type: ignore[arg-type]
         )  # fmt: skip
         asked = drifts or (DRIFT,)
-        return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), ())
+        return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), (), lambda: PAGES)
 
 
 def only(findings: Findings) -> Explanation:
@@ -275,7 +277,9 @@ async def test_a_late_fill_is_not_used_twice_either() -> None:
 
 async def explain_late(case: Case, unproven_since: datetime | None) -> Findings:
     """What has come in meanwhile."""
-    return await case.investigator.explain_late(LedgerReading((), seq=9, unproven_since=unproven_since), NOW)
+    return await case.investigator.explain_late(
+        LedgerReading((), seq=9, unproven_since=unproven_since), NOW, lambda: PAGES
+    )
 
 
 async def test_late_evidence_is_only_looked_for_while_something_is_unproven() -> None:
@@ -293,18 +297,25 @@ async def test_late_evidence_is_only_looked_for_while_something_is_unproven() ->
     assert await explain_late(case, BASE_AT) == Findings()
 
 
-async def test_the_look_before_a_verdict_reaches_as_far_as_it_must() -> None:
-    """The usual horizon, or from the baseline on if that is earlier; only what is recent can have been missed."""
-    case = Case(AskedBroker(filled=[trade(5, 9.9), trade(3, -30, "old")]))
-    case.evidence.came(NOW)
-    await case.investigator.ask(NOW, None)
-    assert case.broker.asked == [("all", NOW - timedelta(seconds=HORIZON_S))]
-    case.broker.filled.append(trade(2, 9.95, "new"))
-    since = BASE_AT - timedelta(hours=1)
-    found = await case.investigator.ask(NOW, since)
-    assert case.broker.asked[-1] == ("all", since)
-    assert (found.since, found.bookings_since, found.complete, len(found.entries)) == (since, since, True, 3)
-    assert found.missed == 1
+async def test_without_the_stream_the_broker_is_asked_for_fills_too() -> None:
+    """Nobody else has told of them since the baseline; a stream with a gap has not either."""
+    for listening, gap in ((False, None), (True, NOW)):
+        case = Case(AskedBroker(filled=[trade(5)]))
+        case.evidence.listening, case.evidence.gap_since = listening, gap
+        assert causes(only(await case.explain())) == [(Cause.FILL, 5, None)]
+        assert case.broker.asked == [("all", BASE_AT - PATIENCE.late)]
+
+
+async def test_the_look_before_a_verdict_is_that_of_the_evidence() -> None:
+    """What is recent is remembered, and counted when the stream has missed it; a preview remembers nothing."""
+    case = Case(AskedBroker(filled=[trade(5, 9.9)]))
+    found = await case.investigator.ask(NOW, PAGES, remember=False)
+    assert (found.missed, case.evidence.known(["AAPL"])) == (0, ())
+    found = await case.investigator.ask(NOW, PAGES, remember=True)
+    since = NOW - timedelta(seconds=HORIZON_S)
+    assert case.broker.asked == [("all", since)] * 2
+    assert (found.since, found.bookings_since, found.complete, found.missed) == (since, since, True, 1)
+    assert len(case.evidence.known(["AAPL"])) == 1
 
 
 def test_the_window_begins_at_the_oldest_baseline() -> None:

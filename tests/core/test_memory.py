@@ -9,12 +9,14 @@ from math import inf
 from recond.core.judge import Sighting
 from recond.core.memory import Memory
 from recond.core.model import Cause, Hold, Instrument, Kind, Resolution, Unreadable
-from recond.core.run import Action, Correction, Explanation, Outcome, Pending, RunStatus
+from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, RunStatus
 from tests.core.strategies import NOW, drift_of
 from tests.core.test_conclude import HEADER
+from tests.fakes import rules
 
 AAPL, MSFT = Instrument("us_equity", "AAPL"), Instrument("us_equity", "MSFT")
 SEEN = Sighting(0.0, 0.0, ())
+RULES = rules()
 GOOD = replace(HEADER, status=RunStatus.SUCCESS)
 
 
@@ -33,15 +35,22 @@ def test_failures_are_counted_in_a_row() -> None:
     for run in (HEADER, replace(GOOD, carried_holds=(hold,)), replace(GOOD, unknown=(Unreadable("AAPL", "odd"),))):
         memory = memory.after(run)
     assert memory.failures == 3
-    assert memory.recheck_s(100.0, 300.0) == 140.0
-    assert memory.recheck_s(100.0, 30.0) == 130.0
+    assert memory.recheck_s(100.0, RULES) == 140.0
+    assert memory.recheck_s(100.0, replace(RULES, interval_s=30.0)) == 130.0
     assert memory.after(GOOD).failures == 0
-    assert memory.after(GOOD).recheck_s(100.0, 300.0) == inf
+    assert memory.after(GOOD).recheck_s(100.0, RULES) == inf
 
 
 def test_the_earliest_of_what_is_due_counts() -> None:
     """Something pending, or what the broker may not have shown yet."""
     pending = Pending(AAPL, Kind.QUANTITY, Decimal(1), Decimal(2), 0.0, 7.0, "young")
     memory = Memory(again_s=9.0).after(replace(GOOD, pending=(pending, replace(pending, due_s=8.0))))
-    assert memory.recheck_s(0.0, 300.0) == 7.0
-    assert replace(memory, again_s=6.0).recheck_s(0.0, 300.0) == 6.0
+    assert memory.recheck_s(0.0, RULES) == 7.0
+    assert replace(memory, again_s=6.0).recheck_s(0.0, RULES) == 6.0
+
+
+def test_what_the_stream_may_have_lost_is_asked_for_again() -> None:
+    """Soon, while the last pass could not ask for all of it; a pass that failed has a time of its own."""
+    gap = Memory().after(replace(GOOD, evidence_gap=True))
+    assert gap.recheck_s(100.0, RULES) == 102.0
+    assert Memory().after(replace(HEADER, evidence_gap=True, error=Problem("down"))).recheck_s(100.0, RULES) == 110.0

@@ -89,7 +89,7 @@ class Desk:
             replace(rules(), account="main", timing=timing),
             self.broker,
             ledger,
-            Evidence("main", ledger, horizon_s=90.0),
+            Evidence("main", ledger, horizon_s=90.0, late_s=30.0),
             Triggers(),
             (),
             now=lambda: NOW,
