@@ -46,15 +46,12 @@ def correct(
         return ()
     if drift.target == 0:
         return tuple(_change(drift, row, Share(ZERO), explanation) for row in drift.rows)
-    parts = _adding_up(drift, explanation.parts)
-    shares: Shares | None
-    if names_row:
-        shares = _add(now, strategy_id, drift.target - drift.ledger, None)
-    elif parts:
-        shares = _by_parts(drift, now, parts)
-        if shares is not None and not _is_sound(shares, drift.target):
-            shares = _by_rule(now, drift.target)
-    else:
+    shares = (
+        _add(now, strategy_id, drift.target - drift.ledger, None)
+        if names_row
+        else _by_parts(drift, now, _adding_up(drift, explanation.parts))
+    )
+    if shares is not None and not names_row and not _is_sound(shares, drift.target):
         shares = _by_rule(now, drift.target)
     if shares is None or not _is_sound(shares, drift.target):
         return None
@@ -119,7 +116,7 @@ def _by_parts(drift: Drift, now: Shares, parts: Sequence[Part]) -> Shares | None
 
 
 def _add(shares: Shares, strategy: str | None, quantity: Decimal, price: Decimal | None) -> Shares:
-    """So much more for the strategy; what is added at a known price is averaged in."""
+    """So much more for the strategy; what opens its row is its price."""
     before = shares.get(strategy, Share(ZERO))
     return {**shares, strategy: Share(before.quantity + quantity, price if before.quantity == 0 else before.entry)}
 
@@ -157,13 +154,12 @@ def _by_rule(shares: Shares, target: Decimal) -> Shares | None:
     unattributed = shares[None].quantity if None in shares else ZERO
     grows = ledger * target >= 0 and abs(target) > abs(ledger)
     rest = unattributed + target - ledger
-    if grows or rest * unattributed > 0 or (rest == 0 and unattributed != 0):
+    if grows or rest * unattributed > 0 or rest == 0:
         return {None: Share(rest), **others}
     if len(others) != 1:
         return None
     ((strategy, share),) = others.items()
-    emptied: Shares = {None: Share(ZERO)} if unattributed else {}
-    return {**emptied, strategy: Share(share.quantity + rest, share.entry)}
+    return {None: Share(ZERO), strategy: Share(share.quantity + rest, share.entry)}
 
 
 def _change(drift: Drift, row: LedgerRow, share: Share, explanation: Explanation) -> Correction:

@@ -346,7 +346,7 @@ class Drift:
     def target(self) -> Decimal:
         """What the ledger's rows should sum up to: the broker's quantity, less the difference that was accepted.
 
-        An acceptance that would leave nothing, or the other sign, has no meaning any more.
+        An acceptance that would leave nothing of the rows, or turn their sign, has no meaning any more.
         """
         rest = self.broker - self.accepted
-        return rest if rest * self.broker > 0 else self.broker
+        return rest if rest * self.broker > 0 or rest * self.ledger > 0 or rest == self.ledger else self.broker

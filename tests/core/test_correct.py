@@ -215,6 +215,9 @@ def test_evidence_that_does_not_add_up_names_nobody() -> None:
     """Parts of another sum, and ones that would leave two signs, give way to the rule."""
     drift = drift_of("AAPL", 18, *two(10, 5))
     assert after(drift, parts(owned(2, "beta"))) == {"alpha": 10, "beta": 5, None: 3}
+    fewer = parts(Part(Cause.EXTERNAL_TRADE, Decimal(-2)))
+    assert after(drift, fewer) == {"alpha": 10, "beta": 5, None: 3}
+    assert after(drift_of("AAPL", 18), parts(scaled_by(2, 1, 18))) == {None: 18}
     less = drift_of("AAPL", 9, *two(10, 5))
     assert after(less, parts(owned(-6, "beta"))) is None
     assert after(less, parts(owned(-5, "beta"), owned(-1, "alpha"))) == {"alpha": 9}
@@ -271,6 +274,10 @@ def test_an_accepted_difference_stays_out_of_the_rows() -> None:
     assert after(divided, parts(owned(3, "beta"), scaled_by(2, 1, 23))) == {"alpha": 20, "beta": 16}
     alone = replace(drift_of("AAPL", 40, *two(10, 5)), accepted=Decimal(10))
     assert after(alone, parts(scaled_by(2, 1, 20))) == {"alpha": 20, "beta": 10}
+    private = replace(drift_of("AAPL", 20), accepted=Decimal(20))
+    assert after(private, parts(scaled_by(2, 1, 10))) == {}
+    against = replace(drift_of("AAPL", 20, row("AAPL", -5)), accepted=Decimal(30))
+    assert after(against, parts(scaled_by(2, 1, 10))) == {None: -10}
     booked = replace(drift_of("AAPL", 40, *two(20, 10)), accepted=Decimal(10))
     assert after(booked, parts(scaled_by(2, 1, 20), owned(-15, "alpha"))) == {"alpha": 20, "beta": 10}
 
@@ -287,6 +294,7 @@ def test_an_acceptance_that_a_split_scales_is_cut_to_nine_places() -> None:
     ("made", "broker", "entry"),
     [
         ((owned(10, "alpha", price=Decimal(16)),), 25, "11.5"),
+        ((owned(5, "alpha", price=Decimal(8)),), 20, "7.333333333"),
         ((owned(10, "beta", price=Decimal(16)),), 25, None),
         ((owned(10, "alpha"),), 25, "7"),
         ((owned(-5, "alpha", price=Decimal(16)),), 10, "7"),
@@ -306,11 +314,14 @@ def test_fills_are_averaged_into_the_entry_price_and_a_split_divides_it(
 
 
 def test_a_row_without_entry_price_gets_none_from_its_fills() -> None:
-    """What the first shares cost is not known, so neither is the average."""
+    """What the first shares cost is not known, so neither is the average; one that stays is not rounded."""
     rows = row("AAPL", 10, "alpha", entry_price=None), row("AAPL", 5, "beta", row_id=2)
     corrections = correct(drift_of("AAPL", 25, *rows), parts(owned(10, "alpha", price=Decimal(16))))
     assert corrections is not None
     assert corrections[0].entry_price is None
+    exact = row("AAPL", 10, "alpha", entry_price="7.12345678901"), row("AAPL", 5, "beta", row_id=2)
+    (kept,) = correct(drift_of("AAPL", 16, *exact), parts(owned(1, "alpha"))) or ()
+    assert kept.entry_price == Decimal("7.12345678901")
 
 
 def test_a_new_row_costs_what_its_fills_did() -> None:
@@ -320,6 +331,9 @@ def test_a_new_row_costs_what_its_fills_did() -> None:
     assert (beside.action, beside.strategy_id, beside.entry_price, beside.before) == (Action.OPEN, "gamma", 16, 0)
     (alone,) = correct(drift_of("AAPL", 3), made) or ()
     assert (alone.strategy_id, alone.entry_price, alone.asset_id) == ("gamma", 8, "id-AAPL")
+    more = parts(owned(1, "gamma", price=Decimal(16)), owned(2, "gamma", price=Decimal(20)))
+    (first,) = correct(drift_of("AAPL", 18, *two(10, 5)), more) or ()
+    assert (first.after, first.entry_price) == (3, 16)
     (unpriced,) = correct(drift_of("AAPL", 18, *two(10, 5)), parts(owned(3, "gamma"))) or ()
     assert unpriced.entry_price == 8
 

@@ -145,6 +145,7 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
         ({"alpha": 5, None: 2}, 4, {"alpha": 4}),
         ({"alpha": -5, None: -2}, -4, {"alpha": -4}),
         ({"alpha": 6, None: 4}, -3, {"alpha": -3}),
+        ({"alpha": "0.5", None: "0.1"}, "-0.9", {"alpha": Decimal("-0.9")}),
         ({"alpha": 10, "beta": -5}, 7, None),
         ({"alpha": 5, "beta": -5}, 3, None),
         ({"alpha": 15, None: -5}, 15, {"alpha": 15}),
@@ -153,7 +154,7 @@ def test_what_every_outcome_is(drift: Drift, default: Resolution) -> None:
     ],
 )
 def test_whose_row(
-    rows: Mapping[str | None, int], broker: int | str, after: Mapping[str | None, int | Decimal] | None
+    rows: Mapping[str | None, int | str], broker: int | str, after: Mapping[str | None, int | Decimal] | None
 ) -> None:
     """One row is set; more goes to the unattributed row, less comes from it and then from the only strategy."""
     book = tuple(row("AAPL", quantity, owner, row_id=n) for n, (owner, quantity) in enumerate(rows.items()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from recond.core.decide import Matters, Policy, decide
 from recond.core.model import Cause, Hold, Resolution
 from recond.core.run import Explanation, Reason, Run, RunStatus
@@ -17,6 +19,32 @@ WHY = Explanation(Cause.UNEXPLAINED)
 def test_difference_is_broker_minus_ledger() -> None:
     """A ledger that claims more than the broker holds differs by a negative quantity."""
     assert drift_of("AAPL", -2, row("AAPL", 3)).difference == Decimal(-5)
+
+
+@pytest.mark.parametrize(
+    ("broker", "ledger", "accepted", "target"),
+    [
+        (12, 10, 0, 12),
+        (0, 5, 0, 0),
+        (12, 5, 5, 7),
+        (-12, -5, -5, -7),
+        (12, 20, -5, 17),
+        (12, 0, 10, 2),
+        (3, 5, 5, 3),
+        (5, 3, 5, 5),
+        (0, 5, 5, 0),
+        (8, 0, 10, 8),
+        (20, 0, 20, 0),
+        (20, 10, 10, 10),
+        (12, -5, 15, -3),
+        (-12, 5, -15, 3),
+        (20, -5, 15, 5),
+    ],
+)
+def test_what_is_accepted_stays_out_of_the_ledger(broker: int, ledger: int, accepted: int, target: int) -> None:
+    """But for an acceptance that would empty the rows or turn their sign: then the broker's quantity is what counts."""
+    rows = (row("AAPL", ledger),) if ledger else ()
+    assert replace(drift_of("AAPL", broker, *rows), accepted=Decimal(accepted)).target == target
 
 
 def test_trigger_names_every_reason() -> None:
