@@ -8,6 +8,7 @@ does it. With `--locked` yet another process holds the ledger's write lock durin
 
 - the rate that was reached, and what the ledger has in the end: each fill once, or a gap that recond knows of. Then the
   fills are handed over as REST would, in look-ups of as many entries as one has, until the gap is closed
+- the processor time that recond took, which tells how much of it a busy machine has to leave
 - how late a task that sleeps for 1 ms came round: 99 of 100 times, and at worst
 - the memory before, halfway and at the end; write transactions, and fills in each
 
@@ -37,6 +38,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -45,6 +47,7 @@ from recond.core.model import Activities, Activity
 from recond.daemon.run import spare_the_loop
 from recond.evidence import Evidence
 from recond.listener import listen
+from recond.metrics import Metrics
 from recond.simulator import Simulator
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.triggers import Triggers
@@ -191,17 +194,20 @@ async def flood(asked: argparse.Namespace, folder: Path) -> list[str]:
     states: list[str] = []
     ticker, path = Ticker(), folder / "recond.db"
 
+    metrics = Metrics(CollectorRegistry(), ["default"], version="")
+
     def count(name: str) -> None:
+        metrics.stream_event("default", name)
         names[name] = names.get(name, 0) + 1
 
     entries = [AccountEntry("default", 1, "paper")]
     sends = (__file__, "--tell", str(asked.rate), str(asked.seconds), str(asked.fills))
     async with SqliteLedger(path, entries, now=lambda: datetime.now(UTC), on_commit=commits.append) as ledger:
-        evidence = Evidence("default", ledger, horizon_s=HORIZON_S)
+        evidence = Evidence("default", ledger, horizon_s=HORIZON_S, late_s=15.0)
         with child(*sends) as server, child("-c", LOCK, str(path), str(asked.seconds if asked.locked else 0)) as locker:
             stream = AlpacaStream("key", "secret", url=f"ws://127.0.0.1:{int(line_of(server))}/stream")
             assert line_of(locker) == "locked\n"
-            before_mb, began_s = memory_mb(), time.monotonic()
+            before_mb, began_s, cpu_s = memory_mb(), time.monotonic(), time.process_time()
             commits.clear()
             hears = listen(
                 "default",
@@ -217,7 +223,7 @@ async def flood(asked: argparse.Namespace, folder: Path) -> list[str]:
                 while sum(names.values()) < int(asked.rate * asked.seconds) and len(states) == 2:
                     await asyncio.sleep(0.05)
                 took_s, waiting, late_ms = time.monotonic() - began_s, evidence.waiting, sorted(ticker.late_ms)
-                memory = list(ticker.memory_mb)
+                memory, cpu_s = list(ticker.memory_mb), time.process_time() - cpu_s
                 while evidence.waiting:
                     await asyncio.sleep(0.05)
                 stored, distinct = rows_in(path)
@@ -236,6 +242,7 @@ async def flood(asked: argparse.Namespace, folder: Path) -> list[str]:
     print(f"in the ledger {stored} fills, {distinct} different; {waiting} waited at the end; gap {gap or 'none'}")
     if gap:
         print(f"after {look_ups} look-ups {closed_stored} fills, {closed_distinct} different; gap {evidence.gap_since}")
+    print(f"{cpu_s / events * 1e6:.0f} µs of a processor for each event, {cpu_s / took_s:.0%} of a core")
     print(f"event loop late by p99 {lag_ms:.1f} ms, max {late_ms[-1]:.1f} ms")
     halfway, end = memory[len(memory) // 2], memory[-1]
     print(f"memory {before_mb:.0f} MB before, {halfway:.0f} halfway, {end:.0f} at the end, {after_mb:.0f} when stored")
@@ -284,7 +291,7 @@ async def close_gap(evidence: Evidence, told: Sequence[Activity]) -> int:
     look_ups = 0
     while evidence.gap_since is not None and look_ups < len(told) // LOOK_UP + 3:
         look_ups += 1
-        since = evidence.look_back(datetime.now(UTC))
+        since = evidence.look_back(datetime.now(UTC) + timedelta(minutes=1))
         found = [activity for activity in told if activity.at is not None and activity.at > since]
         evidence.looked_up(Activities(tuple(found[:LOOK_UP]), complete=len(found) < LOOK_UP))
         while evidence.waiting:

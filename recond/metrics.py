@@ -71,6 +71,9 @@ class Metrics:
         self._gate = self._gauge("gate", "1 for the answer that bots get.", "state")
         self._stream = self._gauge("stream_connected", "1 while the account's stream is connected.")
         self._stream_events = self._counter("stream_events", "Events of the account's stream.", "event")
+        self._heard = {
+            (each, event): self._stream_events.labels(each, event) for each in accounts for event in STREAM_EVENTS
+        }
         self._stream_reconnects = self._counter("stream_reconnects", "Connections after the first.")
         self._missed = self._counter("missed_events", "Fills that REST told and the connected stream did not.")
         self._requests = self._counter("broker_requests", "Requests to the broker.", "endpoint", "code")
@@ -171,7 +174,7 @@ class Metrics:
 
     def stream_event(self, account: str, event: str) -> None:
         """One event; those without a series of their own count as `other`, since a server chooses their names."""
-        self._stream_events.labels(account, event if event in STREAM_EVENTS else "other").inc()
+        self._heard[account, event if event in STREAM_EVENTS else "other"].inc()
 
     def commit(self, duration_s: float) -> None:
         """Time that writing one pass took."""
@@ -194,8 +197,6 @@ class Metrics:
                     self._conflicts.labels(account, kind, cause, resolution)
         for endpoint in ENDPOINTS:
             self._requests.labels(account, endpoint, "200")
-        for event in STREAM_EVENTS:
-            self._stream_events.labels(account, event)
         for state in GateState:
             self._gate.labels(account, state).set(state is GateState.UNKNOWN)
         for series in (
