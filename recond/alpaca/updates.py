@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 
 from recond.alpaca.wire import Row, amount, moment
@@ -27,7 +28,8 @@ _NULL = StreamEvent("null", movement=True)
 _GARBAGE = StreamEvent("garbage", movement=True)
 _UNKNOWN = StreamEvent("unknown", movement=True)
 _FILLS = frozenset({"fill", "partial_fill"})
-# An event that is neither here nor a fill (a bust, a correction, a new word) is a movement without evidence.
+_AMENDMENTS = frozenset({"trade_bust", "trade_correct"})
+# An event that is none of these (a new word) is a movement without evidence.
 _QUIET = frozenset(
     {
         "accepted", "calculated", "canceled", "done_for_day", "expired", "held", "new", "order_cancel_rejected",
@@ -91,6 +93,8 @@ def _update(data: Row) -> StreamEvent:
     name = _text(data, "event")
     if name is None or len(name) > _NAME_LENGTH_MAX:
         return _UNKNOWN
+    if name in _AMENDMENTS:
+        return StreamEvent(name, _amended(data, busted=name == "trade_bust"), movement=True)
     if name not in _FILLS:
         return StreamEvent(name, movement=name not in _QUIET)
     fills = [_executions(fill, order, data) for fill, order in _fills(data)]
@@ -123,11 +127,41 @@ def _executions(fill: Row, order: Row, update: Row) -> tuple[Execution, ...]:
     except ValueError:  # no symbol
         return ()
     execution_id, cum_quantity = _text(fill, "execution_id"), amount(order.get("filled_qty"))
+    client_id = _text(order, "client_order_id") or _text(_row(update.get("order")), "client_order_id")
     held = amount(fill.get("position_qty", _row(update.get("position_qtys")).get(traded)))
     return tuple(
         # What is held after the fill is told of the coin that was bought or sold, not of the one that paid for it.
-        Execution(symbol, at, change, order_id, cum_quantity, price, execution_id, None if number else held)
+        Execution(
+            symbol, at, change, order_id, cum_quantity, price, execution_id, None if number else held, None, client_id
+        )
         for number, (symbol, change) in enumerate(moved)
+    )  # fmt: skip
+
+
+def _amended(update: Row, *, busted: bool) -> tuple[Execution, ...]:
+    """What is true instead of an execution that was taken back (nothing) or corrected; empty when that is not told."""
+    order = _row(update.get("order"))
+    traded, order_id = _text(order, "symbol"), _text(order, "id")
+    execution_id, previous_id = _text(update, "execution_id"), _text(update, "previous_execution_id")
+    at = moment(update.get("timestamp")) or moment(update.get("at"))
+    quantity = Decimal(0) if busted else amount(update.get("qty"))
+    if not (traded and order_id and execution_id and previous_id) or at is None or quantity is None or quantity < 0:
+        return ()
+    try:
+        moved = moved_by(traded, _text(order, "side"), quantity, amount(update.get("price")))
+    except ValueError:  # no symbol
+        return ()
+    return tuple(
+        Execution(
+            symbol,
+            at,
+            change,
+            order_id,
+            execution_id=execution_id,
+            client_order_id=_text(order, "client_order_id"),
+            previous_id=previous_id,
+        )
+        for symbol, change in moved
     )
 
 

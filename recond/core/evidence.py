@@ -73,12 +73,18 @@ def merged(before: Execution, again: Execution) -> Execution:
 
 
 def motions(executions: Iterable[Execution], broker_now: datetime, now_s: float) -> dict[str, list[Motion]]:
-    """By symbol and on the monotonic clock, on which `now_s` is the moment that the broker calls `broker_now`."""
+    """By symbol and on the monotonic clock, on which `now_s` is the moment that the broker calls `broker_now`.
+
+    What takes back or corrects another execution moves as much as the two differ.
+    """
+    known = tuple(executions)
+    by_id = {(e.symbol, e.execution_id): e.quantity for e in known if e.execution_id is not None}
     moved: dict[str, list[Motion]] = {}
-    for execution in executions:
+    for execution in known:
         at_s = now_s - (broker_now - execution.at) / timedelta(seconds=1)
-        motion = Motion(at_s, execution.quantity, execution.position_quantity)
-        moved.setdefault(execution.symbol, []).append(motion)
+        before = Decimal(0) if execution.previous_id is None else by_id.get((execution.symbol, execution.previous_id))
+        quantity = execution.quantity - (before or Decimal(0))
+        moved.setdefault(execution.symbol, []).append(Motion(at_s, quantity, execution.position_quantity))
     return moved
 
 

@@ -180,10 +180,44 @@ def test_what_moves_nothing(name: str) -> None:
     assert read(update(event=name)) == StreamEvent(name)
 
 
-@pytest.mark.parametrize("name", ["trade_bust", "trade_correct", "restated", "teleported"])
+@pytest.mark.parametrize("name", ["restated", "teleported"])
 def test_what_may_have_moved_something(name: str) -> None:
-    """A bust, a correction and a word never heard before ask for a pass, without evidence."""
+    """A word never heard before asks for a pass, without evidence."""
     assert read(update(event=name, qty="-3", previous_execution_id=EXECUTION)) == StreamEvent(name, movement=True)
+
+
+def test_a_bust_leaves_nothing_of_an_execution_and_a_correction_another_quantity() -> None:
+    """Both are executions of their own that name the one they are about."""
+    bust = read(update(event="trade_bust", qty="-3", execution_id="new", previous_execution_id=EXECUTION))
+    right = read(update(event="trade_correct", qty="2", execution_id="new", previous_execution_id=EXECUTION))
+    for event, name, quantity in ((bust, "trade_bust", 0), (right, "trade_correct", 2)):
+        assert (event.name, event.movement) == (name, True)
+        (told,) = event.executions
+        assert (told.symbol, told.quantity, told.execution_id, told.previous_id) == ("AAPL", quantity, "new", EXECUTION)
+        assert (told.cum_quantity, told.position_quantity) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"previous_execution_id": None}, {"execution_id": None}, {"qty": None}, {"qty": "-2"}, {"order": {"id": None}},
+        {"order": {"symbol": ""}}, {"timestamp": "yesterday", "at": 7}, {"order": {"side": "hold"}},
+    ],
+)  # fmt: skip
+def test_a_correction_that_cannot_be_read_is_a_movement_all_the_same(changes: dict[str, Any]) -> None:
+    """Without the execution that it is about, or what is true instead, it asks for a pass and is no evidence."""
+    event = update(event="trade_correct", qty="2", execution_id="new", previous_execution_id=EXECUTION)
+    order = {**event["order"], **changes.pop("order", {})}
+    assert read(event | changes | {"order": order}) == StreamEvent("trade_correct", movement=True)
+
+
+def test_a_fill_tells_whose_order_it_was() -> None:
+    """The client_order_id of its own order, or of the order that it is a leg of."""
+    (told,) = read(update(order={"client_order_id": "mean-7"})).executions
+    assert told.client_order_id == "mean-7"
+    spread = multi_leg()
+    spread["order"]["client_order_id"] = "pair-1"
+    assert {told.client_order_id for told in read(spread).executions} == {"pair-1"}
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,13 @@ def test_motions_are_on_the_monotonic_clock(seconds: int, now_s: float) -> None:
     (motion,) = motions([STREAM], AT + timedelta(seconds=seconds), now_s)["AAPL"]
     assert abs(motion.at_s - (now_s - seconds)) < 1e-6
     assert (motion.quantity, motion.position) == (Decimal(3), Decimal(13))
+
+
+def test_a_correction_moves_as_much_as_the_two_differ() -> None:
+    """A bust moves back what was filled; without the execution that it is about, it moves what it says."""
+    filled = Execution("AAPL", AT, Decimal(5), "o1", Decimal(5), execution_id="e1")
+    right = Execution("AAPL", AT, Decimal(3), "o1", execution_id="e2", previous_id="e1")
+    bust = Execution("AAPL", AT, Decimal(0), "o1", execution_id="e3", previous_id="e2")
+    moved = motions([filled, right, bust], AT, 100.0)["AAPL"]
+    assert [motion.quantity for motion in moved] == [5, -2, -3]
+    assert [motion.quantity for motion in motions([right], AT, 100.0)["AAPL"]] == [3]

@@ -34,6 +34,7 @@ class Playing(Setting):
     """One daemon for all accounts, with the three strategies' prefixes, in times that make a scenario take seconds."""
 
     policies: Mapping[str, str] = field(default_factory=dict)
+    streaming: tuple[str, ...] = ()
 
     def write(self) -> Path:
         """The configuration as a file."""
@@ -44,7 +45,13 @@ class Playing(Setting):
             more = f"strategies = {{ {prefixes} }}"
             if name in self.policies:
                 more += f"\npolicy = {{ {self.policies[name]} }}"
-            text = text.replace(f'name = "{name}"\n', f'name = "{name}"\n{more}\n')
+            account = f'name = "{name}"\n'
+            begin = text.index(account)
+            head, tail = text[:begin], text[begin + len(account) :]
+            if name in self.streaming:
+                assert self.simulator is not None
+                tail = tail.replace("stream = false", f'stream = true\nstream_url = "{self.simulator.stream_url}"', 1)
+            text = f"{head}{account}{more}\n{tail}"
         path.write_text(text)
         return path
 
@@ -181,16 +188,24 @@ Play = Callable[[Stage], Awaitable[None]]
 
 
 async def play(
-    folder: Path, table: Mapping[str, Play], policies: Mapping[str, str], starts: Mapping[str, Scenario] | None = None
+    folder: Path,
+    table: Mapping[str, Play],
+    policies: Mapping[str, str],
+    starts: Mapping[str, Scenario] | None = None,
+    streaming: tuple[str, ...] = (),
 ) -> dict[str, BaseException | None]:
     """Play every scenario of the table at once; what went wrong in each, None for nothing.
 
-    An account begins as `starts` has it, else without positions.
+    An account begins as `starts` has it, else without positions. The stream is on for those named as `streaming`, by
+    default for every second one.
     """
     accounts = {**dict.fromkeys(table, Scenario(D(1_000_000), prices=PRICES)), **(starts or {})}
     async with Simulator(accounts=accounts, rate_limit=1_000_000) as simulator:
         times = {"settle": "2s", "broker_lag": "500ms", "confirm_after": "500ms", "settle_corporate": "12s"}
-        setting = Playing(folder, simulator, accounts=tuple(table), daemon=times, policies=policies)
+        names = tuple(table)
+        setting = Playing(
+            folder, simulator, accounts=names, daemon=times, policies=policies, streaming=streaming or names[::2]
+        )
         daemon = Daemon(setting)
         try:
             await daemon.ready()

@@ -229,6 +229,56 @@ async def no_explanation_by_hand(stage: Stage) -> None:
     assert await stage.gate("AAPL") == "blocked"
 
 
+@scenario
+async def trade_bust(stage: Stage) -> None:
+    """The exchange takes a fill back that the platform has booked: taken from that strategy's row."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.do("bust")
+    await only(stage, "bust_or_correct")
+    assert stage.rows() == {("AAPL", "mean"): D(10)}
+
+
+@scenario
+async def trade_correct(stage: Stage) -> None:
+    """The exchange gives a fill another quantity."""
+    stage.bought("AAPL", 10)
+    stage.bought("AAPL", 20, "trend")
+    await stage.settled()
+    stage.do("correct", qty=15)
+    await only(stage, "bust_or_correct")
+    assert stage.rows() == {("AAPL", "mean"): D(10), ("AAPL", "trend"): D(15)}
+
+
+@scenario
+async def accepted_difference(stage: Stage) -> None:
+    """An operator lets a difference stand; it is silent while it changes kind, and what is new is a drift again."""
+    await stage.settled()
+    stage.trade("AAPL", 5, None)
+    await stage.found("external_trade")
+    (conflict,) = (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]
+    body = {"resolution": "use_db", "by": "ann", "note": "my own"}
+    async with stage.daemon.session.post(f"/api/conflicts/{conflict['id']}/resolve", json=body) as answer:
+        assert answer.status == 200, await answer.text()
+    await stage.settled()
+    assert stage.rows() == {}
+    assert await stage.gate("AAPL") == "clear"
+    before = len(await stage.drifts())
+    stage.bought("AAPL", 3)
+    await stage.settled()
+    assert stage.rows() == {("AAPL", "mean"): D(3)}, "missing in the ledger has become a difference of quantity"
+    assert len(await stage.drifts()) == before
+    stage.trade("AAPL", 4, "mean")
+    await stage.found("missed_fill")
+    assert stage.rows() == {("AAPL", "mean"): D(3)}, "the policy says that an operator decides"
+    (conflict,) = (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]
+    assert (conflict["brokerQuantity"], conflict["ledgerQuantity"]) == (12, 3)
+
+
+POLICIES["accepted_difference"] = 'default = "manual"'
+
+
 # Splits
 
 
@@ -558,7 +608,9 @@ async def unknown_until_told(stage: Stage) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
     """All scenarios, played at once."""
     folder: Path = tmp_path_factory.mktemp("scenarios")
-    return asyncio.run(play(folder, TABLE, POLICIES))
+    told_by_the_stream_alone = ("trade_bust", "trade_correct")
+    streaming = {*list(TABLE)[::2], *told_by_the_stream_alone}
+    return asyncio.run(play(folder, TABLE, POLICIES, streaming=tuple(streaming)))
 
 
 @pytest.mark.timeout(400)
