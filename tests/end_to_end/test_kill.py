@@ -20,6 +20,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -222,12 +223,13 @@ def check_runs(runs: Rows, drifts: Rows, corrections: Rows, conflicts: Rows, bas
     """A run has all that it counts, and nothing belongs to a run that is not there."""
     assert {row["run_id"] for row in (*drifts, *corrections)} <= {run["id"] for run in runs}
     moved: dict[tuple[int, str], Decimal] = {}
-    finished = {run["id"]: run["finished_at"] for run in runs}
-    latest: dict[str, str] = {}
+    # A baseline has the broker's time of the reading, which is known to within a second.
+    read = {run["id"]: datetime.fromisoformat(run["started_at"]) - timedelta(seconds=1) for run in runs}
+    latest: dict[str, datetime] = {}
     for correction in corrections:
         key = correction["run_id"], correction["symbol"]
         moved[key] = moved.get(key, Decimal(0)) + Decimal(correction["after"]) - Decimal(correction["before"])
-        latest[correction["symbol"]] = finished[correction["run_id"]]
+        latest[correction["symbol"]] = read[correction["run_id"]]
     counted: Counter[tuple[int, str]] = Counter()
     for drift in drifts:
         difference = Decimal(drift["broker_quantity"]) - Decimal(drift["ledger_quantity"])
@@ -240,7 +242,7 @@ def check_runs(runs: Rows, drifts: Rows, corrections: Rows, conflicts: Rows, bas
         assert run["added"] == counted[run["id"], "missing_in_ledger"], run
         assert run["removed"] == counted[run["id"], "missing_at_broker"], run
     assert sum(run["conflicts"] for run in runs) == sum(conflict["sightings"] for conflict in conflicts)
-    agreed = {baseline["symbol"]: baseline["at"] for baseline in baselines}
+    agreed = {baseline["symbol"]: datetime.fromisoformat(baseline["at"]) for baseline in baselines}
     assert all(agreed[symbol] >= at for symbol, at in latest.items())
 
 
