@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import TypeVar
 
 from recond.core.evidence import key
+from recond.core.history import Change
 from recond.core.model import Activity, Cause, Execution, Instrument, Key
 from recond.core.symbols import canonical_symbol, option_underlying
 
@@ -51,6 +53,7 @@ CASH_ONLY = frozenset(
         "DIVTXEX", "FEE", "INT", "INTNRA", "INTTW", "JNL", "JNLC", "OPCSH", "PTC", "PTR", "WH", "FXTRD", "SWP", "CIL",
     }
 )  # fmt: skip
+S = TypeVar("S", Execution, Change)
 LEGS_OF_SUB_TYPE = MappingProxyType({"SNC": 2, "SCNC": 2, "SMA": 2, "SCMA": 2, "USPLIT": 3})
 """How many legs that move something a group of this kind has at least."""
 
@@ -135,6 +138,32 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
             )
         )
     return tuple(effects)
+
+
+def by_symbol(entries: Iterable[S]) -> dict[str, list[S]]:
+    """Executions or changes by what they moved."""
+    grouped: dict[str, list[S]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.symbol, []).append(entry)
+    return grouped
+
+
+def by_root(activities: Iterable[Activity]) -> dict[str, list[Activity]]:
+    """What is no fill, in whole groups, by the root of each symbol in them: `bookings` need no more than its root's."""
+    groups: dict[str, list[Activity]] = {}
+    for entry in activities:
+        if entry.type != "FILL":
+            groups.setdefault(entry.group_id or entry.id, []).append(entry)
+    found: dict[str, list[Activity]] = {}
+    for group in groups.values():
+        for symbol in {root(canonical_symbol(entry.symbol)) for entry in group if entry.symbol is not None}:
+            found.setdefault(symbol, []).extend(group)
+    return found
+
+
+def root(symbol: str) -> str:
+    """What contracts and their shares have in common: the underlying; a symbol's own when it is no contract's."""
+    return option_underlying(symbol) or symbol
 
 
 def bookings(

@@ -7,16 +7,15 @@ May not decide what is done about a drift, or claim an explanation whose effects
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate, combinations
-from typing import TypeVar
+from functools import partial
 
-from recond.core.effects import Effect, bookings, fills, in_time
+from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root
 from recond.core.exact import exactly
+from recond.core.fitting import fits, in_order
 from recond.core.history import Change, PastCorrection
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument
 from recond.core.ownership import Matched, excess_parts, match, parts_of
@@ -25,11 +24,8 @@ from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
 from recond.core.symbols import option_underlying
 
 SLACK = timedelta(seconds=2)
-CRYPTO_FEE_MAX = Decimal("0.0025")
-EVENTS_MAX, TOGETHER_MAX = 12, 3
-EFFECTS_MAX, CUTS_MAX = 500, 4000
+EFFECTS_MAX = 500
 ZERO = Decimal(0)
-S = TypeVar("S", Execution, Change)
 ADOPTED = "found at the account's first contact"
 
 
@@ -76,14 +72,20 @@ def explain(
     """
     explained: dict[Instrument, Explanation] = {}
     contracts = deliveries((*drifts, *others), baselines, known.at)
-    executions, changes = _by_symbol(known.executions), _by_symbol(known.changes)
+    executions, changes = by_symbol(known.executions), by_symbol(known.changes)
+    activities = by_root(known.activities)
     for drift in drifts:
         base, symbol = baselines.get(drift.instrument), drift.instrument.symbol
         if base is None:
             explained[drift.instrument] = Explanation(Cause.ADOPTION, ADOPTED, proven=True)
             continue
         allowed = tolerance.get(drift.instrument.asset_class, Decimal(0))
-        own = replace(known, executions=tuple(executions.get(symbol, ())), changes=tuple(changes.get(symbol, ())))
+        own = replace(
+            known,
+            executions=tuple(executions.get(symbol, ())),
+            activities=tuple(activities.get(root(symbol), ())),
+            changes=tuple(changes.get(symbol, ())),
+        )
         explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
     explained = _delivered(drifts, baselines, explained, others)
     explained = pair_renames(drifts, explained, others)
@@ -93,13 +95,6 @@ def explain(
         else explanation
         for instrument, explanation in explained.items()
     }  # fmt: skip
-
-
-def _by_symbol(entries: Iterable[S]) -> dict[str, list[S]]:
-    grouped: dict[str, list[S]] = {}
-    for entry in entries:
-        grouped.setdefault(entry.symbol, []).append(entry)
-    return grouped
 
 
 def base_of(
@@ -134,12 +129,19 @@ def _explain_one(
     doubted = suspicion(drift, base, known.at)
     split: list[tuple[Effect, ...]] = [(doubted,)] if doubted is not None and doubted.cause is Cause.SPLIT else []
     # What is likeliest first: what was told since the baseline, a look that no trade has, then what may be older.
-    found = _fits(drift, base, (), sure, booked, patience, tolerance, known.at)
+    fitting = partial(
+        fits,
+        drift.broker - base.broker_quantity,
+        moved=sure,
+        shown=known.at - patience.late - SLACK,
+        tolerance=tolerance,
+        fee=drift.instrument.asset_class == "crypto",
+    )
+    found = fitting(early=(), booked=booked)
     proven = bool(found)
-    found = found or (_fits(drift, base, (), sure, delivered, patience, tolerance, known.at) if delivered else [])
-    found = found or split
+    found = found or (fitting(early=(), booked=delivered) if delivered else []) or split
     if not found:
-        found = _fits(drift, base, early, sure, booked, patience, tolerance, known.at)
+        found = fitting(early=early, booked=booked)
         proven = bool(found)
     found = found or ([(doubted,)] if doubted is not None else [])
     explanations = [
@@ -160,96 +162,6 @@ def _explain_one(
     return replace(made, proven=False, text=f"{made.text}; suspected until an activity proves it", wait=wait)
 
 
-def _fits(
-    drift: Drift,
-    base: Baseline,
-    early: Sequence[Effect],
-    moved: Sequence[Effect],
-    booked: Sequence[Effect],
-    patience: Patience,
-    tolerance: Decimal,
-    now: datetime,
-) -> list[tuple[Effect, ...]]:
-    """The sets of effects that add up to the broker's own move since the baseline, those of the fewest bookings.
-
-    Fills count from the baseline on. The last ones may not be shown yet, and the `early` ones, shortly before it, may
-    be in it already: of both a part counts that is without gaps in time. Bookings count or not, for they may come
-    before or after the quantity moves. Of bookings that look alike either may be meant.
-    """
-    move = drift.broker - base.broker_quantity
-    last = [e for e in moved if e.at > now - patience.late - SLACK]
-    sure = [e for e in moved if e.at <= now - patience.late - SLACK]
-    cuts = Cuts(early, sure, last)
-    recent = sorted(booked, key=in_time)[-EVENTS_MAX:]
-    for find in (cuts.exact, cuts.with_fee) if drift.instrument.asset_class == "crypto" else (cuts.exact,):
-        for count in range(min(TOGETHER_MAX, len(recent)) + 1):
-            fits: dict[object, tuple[Effect, ...]] = {}
-            for events in combinations(recent, count):
-                fit = find(move - sum((e.quantity for e in events), ZERO), tolerance)
-                if fit is not None:
-                    looks = tuple(sorted((e.cause, e.quantity) for e in events))
-                    fits.setdefault(looks, (*fit, *events))
-            if fits:
-                return list(fits.values())
-    return []
-
-
-class Cuts:
-    """The fills that may count: all that are sure, the newest of the early ones, the oldest of the last ones."""
-
-    def __init__(self, early: Sequence[Effect], sure: Sequence[Effect], last: Sequence[Effect]) -> None:
-        self._early, self._sure, self._last = early[-(CUTS_MAX // (len(last) + 1)) :], sure, last
-        found: dict[Decimal, tuple[int, int, Decimal]] = {}
-        most = sum((e.quantity for e in sure if e.quantity > 0), ZERO)
-        tails, heads = _sums(self._early[::-1])[::-1], _sums(last)
-        rest = sum((e.quantity for e in sure), ZERO)
-        for begin in range(len(self._early), -1, -1):
-            for end in range(len(last), -1, -1):
-                total = tails[begin][0] + rest + heads[end][0]
-                found.setdefault(total, (begin, end, tails[begin][1] + most + heads[end][1]))
-        # Likeliest first: none of the early ones, all of the last ones.
-        self._ranked = {total: rank for rank, total in enumerate(found)}
-        self._found, self._totals = found, sorted(found)
-
-    def exact(self, move: Decimal, tolerance: Decimal) -> tuple[Effect, ...] | None:
-        """The likeliest that add up to the move."""
-        totals = self._between(move - tolerance, move + tolerance)
-        return self._chosen(min(totals, key=self._ranked.__getitem__)) if totals else None
-
-    def with_fee(self, move: Decimal, _tolerance: Decimal) -> tuple[Effect, ...] | None:
-        """The likeliest that add up to the move with a fee in the coin of what was bought."""
-        most = max(bought for _begin, _end, bought in self._found.values())
-        totals = [
-            total
-            for total in self._between(move, move + CRYPTO_FEE_MAX * most)
-            if 0 < total - move <= CRYPTO_FEE_MAX * self._found[total][2]
-        ]
-        if not totals:
-            return None
-        total = min(totals, key=self._ranked.__getitem__)
-        chosen, bought = self._chosen(total), self._found[total][2]
-        buys = [e for e in chosen if e.quantity > 0]
-        owners = {(e.owned, e.whose) for e in buys}
-        owned, whose = owners.pop() if len(owners) == 1 else (False, None)
-        label = f"{move - total:f} as a fee in the coin ({(total - move) / bought * 100:.3f} % of what was bought)"
-        keys = tuple(k for e in buys for k in e.executions)
-        fee = Effect(Cause.CRYPTO_FEE, move - total, chosen[-1].at, label, owned, whose, executions=keys)
-        return (*chosen, fee)
-
-    def _between(self, least: Decimal, most: Decimal) -> list[Decimal]:
-        return self._totals[bisect_left(self._totals, least) : bisect_right(self._totals, most)]
-
-    def _chosen(self, total: Decimal) -> tuple[Effect, ...]:
-        begin, end, _bought = self._found[total]
-        return (*self._early[begin:], *self._sure, *self._last[:end])
-
-
-def _sums(effects: Sequence[Effect]) -> list[tuple[Decimal, Decimal]]:
-    """For each beginning of the list what it adds up to, and what of it was bought."""
-    totals = accumulate((e.quantity for e in effects), initial=ZERO)
-    return list(zip(totals, accumulate((max(e.quantity, ZERO) for e in effects), initial=ZERO), strict=True))
-
-
 def _explanation(
     fit: Sequence[Effect],
     changes: Sequence[Change],
@@ -263,8 +175,9 @@ def _explanation(
 
     What was booked beyond comes first: it has to go before a split scales what there is.
     """
-    matched = match(fit, changes)
-    left = [_with_ratio(part, fit, matched, base, drift) for part in parts_of(matched.lack)]
+    ordered = in_order(fit, base.broker_quantity)
+    matched = match(ordered, changes)
+    left = [_with_ratio(part, ordered, matched, base, drift) for part in parts_of(matched.lack)]
     excess = excess_parts(matched.beyond, known.corrections, drift)
     rest = lacks - sum((part.quantity for part in (*excess, *left)), ZERO)
     if not (left or excess) or abs(rest) > tolerance:
@@ -293,11 +206,10 @@ def _beyond_text(part: Part) -> str:
     return f"the ledger was changed by {-part.quantity:f} with no execution behind it"
 
 
-def _with_ratio(part: Part, fit: Sequence[Effect], matched: Matched, base: Baseline, drift: Drift) -> Part:
+def _with_ratio(part: Part, ordered: Sequence[Effect], matched: Matched, base: Baseline, drift: Drift) -> Part:
     """A split scales rows, so it has to know by what, and what of them was booked after it."""
     if part.cause is not Cause.SPLIT:
         return part
-    ordered = sorted(fit, key=in_time)
     number = next(n for n, effect in enumerate(ordered) if effect.cause is Cause.SPLIT and _is_of(effect, part))
     held = base.broker_quantity + sum((effect.quantity for effect in ordered[:number]), ZERO)
     later = {id(effect) for effect in ordered[number + 1 :]}

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from decimal import Decimal
 
-from recond.core.effects import Effect, bookings, fills
+from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root
 from recond.core.exact import exactly
 from recond.core.history import PastCorrection
-from recond.core.model import Activity, Cause, Execution
+from recond.core.model import Activity, Cause, Execution, Instrument
 from recond.core.ownership import sums_of
 from recond.core.run import LateLink
 
@@ -37,12 +37,17 @@ def late_links(
     """
     links: list[LateLink] = []
     used: set[object] = set(consumed)
+    booked, filled = by_root(activities), by_symbol(executions)
     unproven = sorted((c for c in corrections if not c.proven and not c.reversed), key=lambda c: c.id)
-    for run_id, instrument in dict.fromkeys((c.run_id, c.instrument) for c in unproven):
-        made = [c for c in unproven if (c.run_id, c.instrument) == (run_id, instrument)]
+    runs: dict[tuple[int, Instrument], list[PastCorrection]] = {}
+    for correction in unproven:
+        runs.setdefault((correction.run_id, correction.instrument), []).append(correction)
+    for (_run, instrument), made in runs.items():
         allowed = tolerance.get(instrument.asset_class, Decimal(0))
-        free = [e for e in bookings(activities, instrument) if not used.intersection(e.activities)]
-        trades = [e for e in fills(executions, instrument.symbol, strategies) if not used.intersection(e.executions)]
+        near = bookings(booked.get(root(instrument.symbol), ()), instrument)
+        traded = fills(filled.get(instrument.symbol, ()), instrument.symbol, strategies)
+        free = [effect for effect in near if not used.intersection(effect.activities)]
+        trades = [effect for effect in traded if not used.intersection(effect.executions)]
         found = _explaining(made, free, trades, allowed)
         if found:
             used.update(key for effect in found for key in (*effect.activities, *effect.executions))

@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import accumulate, combinations
 
-from recond.core.effects import Effect, in_time
+from recond.core.effects import Effect
 from recond.core.history import Change, PastCorrection
 from recond.core.model import Cause, Drift
 from recond.core.run import Part
@@ -47,7 +47,7 @@ def match(effects: Sequence[Effect], changes: Sequence[Change]) -> Matched:
         else:
             beyond.append(change)
     total = sum((change.quantity for change in beyond), ZERO)
-    lump = next(sums_of(left, total), ()) if beyond and total else ()
+    lump = next(sums_of(left, total), ()) if total else ()
     if lump or not total:
         booked += [(change, lump) for change in beyond if lump]
         return Matched(tuple(_without(left, lump)), (), tuple(booked))
@@ -64,21 +64,19 @@ def _without_moves(changes: Sequence[Change]) -> list[Change]:
     kept: list[Change] = []
     for change in changes:
         ended = next((each for each in kept if each.position_id == change.position_id and not each.after), None)
-        if ended is None or change.before:
-            kept.append(change)
-            continue
-        kept.remove(ended)
-        if ended.before != change.after:
+        if ended is not None and not change.before:
+            kept.remove(ended)
             kept.append(replace(change, before=ended.before))
-    return kept
+        else:
+            kept.append(change)
+    return [change for change in kept if change.quantity]
 
 
 def parts_of(effects: Sequence[Effect]) -> tuple[Part, ...]:
-    """What the ledger lacks: one part for each cause and owner, those before a split before it."""
+    """What the ledger lacks, in order: one part for each cause and owner, those before a split before it."""
     groups: dict[tuple[object, ...], list[Effect]] = {}
     splits = 0
-    for effect in sorted(effects, key=in_time):
-        splits += effect.cause is Cause.SPLIT
+    for effect in effects:
         kind = (splits, effect.cause, effect.owned, effect.whose, effect.delivered_by, effect.group)
         groups.setdefault(kind, []).append(effect)
         splits += effect.cause is Cause.SPLIT

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.effects import CASH_ONLY, CAUSE_OF_TYPE, bookings, concerns, fills, moves, owner
+from recond.core.effects import (
+    CASH_ONLY,
+    CAUSE_OF_TYPE,
+    bookings,
+    by_root,
+    by_symbol,
+    concerns,
+    fills,
+    moves,
+    owner,
+    root,
+)
 from recond.core.model import Activity, Cause, Execution, Instrument
 from tests.core.stories import BASE_AT, CALL, STRATEGIES, booking, fill
 
@@ -186,6 +197,23 @@ def test_the_order_in_which_activities_are_told_changes_nothing(order: list[int]
         booking("OPTRD", 5, 6, group="h"),
     ]
     assert bookings([told[n] for n in order], AAPL) == bookings(told, AAPL)
+
+
+def test_what_concerns_an_instrument_is_found_by_its_root() -> None:
+    """Whole groups, contracts beside their shares, pairs under their coin; fills and what has no symbol are not."""
+    merger = [booking("MA", -10, group="g"), booking("MA", 5, symbol="MSFT", group="g")]
+    nameless = [booking("OPASN", 1, symbol=None, group="h"), booking("OPTRD", -100, group="h", number=2)]
+    contract, fee = booking("OPEXP", -1, symbol=CALL), booking("CFEE", -1, symbol="BTC/USD")
+    told = [*merger, *nameless, contract, fee, booking("FILL", 1), booking("JNLS", 1, symbol=None)]
+    found = by_root(told)
+    assert found["AAPL"] == [*merger, *nameless, contract]
+    assert found == {"AAPL": found["AAPL"], "MSFT": merger, "BTCUSD": [fee]}
+    for instrument in (AAPL, MSFT, Instrument("us_option", CALL), Instrument("crypto", "BTCUSD")):
+        assert bookings(found[root(instrument.symbol)], instrument) == bookings(told, instrument) != ()
+    assert by_symbol([fill(1), fill(2, symbol="MSFT"), fill(3)]) == {
+        "AAPL": [fill(1), fill(3)],
+        "MSFT": [fill(2, symbol="MSFT")],
+    }
 
 
 @pytest.mark.parametrize(

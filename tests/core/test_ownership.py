@@ -63,6 +63,9 @@ def test_of_many_effects_the_likely_sums_are_found() -> None:
     more = effects(*(2**n for n in range(RUNS_MAX + 1)))
     assert not list(sums_of(more, Decimal(2 + 4 + 8)))
     assert list(sums_of(more, Decimal(2 ** (RUNS_MAX + 1) - 1))) == [tuple(more)]
+    nobodys = [replace(each, order_id=None) if n % 2 else each for n, each in enumerate(more)]
+    assert not list(sums_of(nobodys, sum((e.quantity for e in nobodys[1::2]), Decimal(0))))
+    assert list(sums_of(nobodys, Decimal(8))) == [(nobodys[3],)]
     mixed = [replace(each, order_id="same") if n % 2 else each for n, each in enumerate(more)]
     assert list(sums_of(mixed, sum((e.quantity for e in mixed[1::2]), Decimal(0)))) == [tuple(mixed[1::2])]
 
@@ -83,6 +86,17 @@ def test_bookings_are_matched_one_by_one_and_then_as_a_lump() -> None:
     assert lacks(effects(3, 4, 5), entry(11, 4), entry(-11, 5, row_id=2)) == ([3, 4, 5], [])
     assert lacks(effects(3), entry(3, 4), entry(3, 5, row_id=2)) == ([], [3])
     assert lacks([], entry(3, 4)) == ([], [3])
+    assert lacks(effects(3, 4, 5), entry(8, 4), entry(11, 5, row_id=2)) == ([3, 4, 5], [8, 11])
+
+
+def test_what_adds_up_to_nothing_was_booked_by_nobody() -> None:
+    """One strategy's purchase and another's sale are both lacked, whatever was booked and undone meanwhile."""
+    made = effects(5, -5)
+    undone = entry(7, 4), entry(-7, 5, row_id=2)
+    moved = entry(-5, 4, 5), entry(5, 4, strategy="trend")
+    for changes in ((), undone, moved, (entry(0, 4),)):
+        assert lacks(made, *changes) == ([5, -5], [])
+        assert match(made, changes).booked == ()
 
 
 def test_what_was_booked_is_told_with_its_entry() -> None:
@@ -102,6 +116,8 @@ def test_what_was_booked_is_told_with_its_entry() -> None:
         ({"client": "mean-1"}, {"client": "trend-1"}),
         ({"client": "mean-1", "minute": 3.0}, {"client": "mean-1", "minute": 5.0}),
         ({"client": "mean-1", "minute": 3.0}, {"client": "mean-1", "minute": 1.0}),
+        ({"client": "mean-1", "minute": 4.0}, {"client": "mean-1", "minute": 3.0}),
+        ({"client": "mean-1", "minute": 5.0}, {"client": "mean-1", "minute": 6.0}),
         ({"client": "app", "minute": 3.0}, {"client": "app", "minute": 5.0}),
         ({"client": "mean-1", "minute": 5.0}, {"client": "trend-1", "minute": 3.0}),
         ({"client": "trend-1", "minute": 5.0}, {"client": "app", "minute": 3.0}),
@@ -120,6 +136,18 @@ def test_a_single_fill_is_likelier_than_several() -> None:
     """Five were booked, not two and three."""
     assert lacks(effects(2, 3, 5), entry(5, 4)) == ([2, 3], [])
     assert lacks(effects(5, 2, 3), entry(5, 4)) == ([2, 3], [])
+
+
+def test_several_are_as_likely_as_the_least_likely_of_them() -> None:
+    """One that is not the platform's own, or that came after the entry, counts for all."""
+    told = [fill(2, 1, order="a", client="mean-1"), fill(3, 2, order="b", client="app")]
+    made = fills([*told, fill(5, 3, order="c", client="app")], "AAPL", STRATEGIES)
+    assert lacks(list(made), entry(5, 4)) == ([2, 3], [])
+    times = (1.0, 2.0, 2.5, 3.0, 5.0)
+    quantities = (2, 3, 9, 2, 3)
+    told = [fill(q, at, order=f"o{at}", client="mean-1") for q, at in zip(quantities, times, strict=True)]
+    left = match(fills(told, "AAPL", STRATEGIES), [entry(5, 4)]).lack
+    assert [e.order_id for e in left] == ["o2.5", "o3.0", "o5.0"]
 
 
 def test_a_row_that_goes_to_another_strategy_books_nothing() -> None:
@@ -164,16 +192,19 @@ def test_without_one_direction_or_a_price_there_is_no_average() -> None:
 
 
 def test_what_came_before_a_split_stands_before_it() -> None:
-    """The same strategy's fills on both sides of it are two parts, in whatever order they are handed over."""
+    """The same strategy's fills on both sides of it are two parts."""
     split = Effect(Cause.SPLIT, Decimal(105), BASE_AT + timedelta(minutes=2), "split", activities=("s",))
-    made = [*effects(5, 7), split]
-    made[1] = replace(made[1], at=BASE_AT + timedelta(minutes=3))
-    for order in (made, made[::-1]):
-        assert [(part.cause, part.quantity) for part in parts_of(order)] == [
-            (Cause.MISSED_FILL, 5),
-            (Cause.SPLIT, 105),
-            (Cause.MISSED_FILL, 7),
-        ]
+    two, five, seven = effects(2, 5, 7)
+    assert [(part.cause, part.quantity) for part in parts_of([two, five, split, seven])] == [
+        (Cause.MISSED_FILL, 7),
+        (Cause.SPLIT, 105),
+        (Cause.MISSED_FILL, 7),
+    ]
+    again = replace(split, ratio=(Decimal(210), Decimal(105)), activities=("t",))
+    assert [(part.quantity, part.legs, part.activities) for part in parts_of([split, again])] == [
+        (105, None, ("s",)),
+        (105, (210, 105), ("t",)),
+    ]
 
 
 DRIFT = drift_of("AAPL", 15, row("AAPL", 5, None, row_id=1), row("AAPL", 15, "mean", row_id=2))
@@ -215,6 +246,8 @@ def test_a_correction_whose_row_is_gone_is_undone_where_it_was_booked_again() ->
     assert (part.cause, part.row_id, part.strategy_id) == (Cause.DOUBLE_BOOKING, 2, "mean")
     (closed,) = excess_parts([entry(-5, 5, 5, strategy="trend", row_id=88)], [], DRIFT)
     assert (closed.quantity, closed.row_id, closed.strategy_id) == (5, 88, "trend")
+    (at_once,) = excess_parts([entry(5, 4, row_id=2)], [corrected(5)], DRIFT)
+    assert at_once.cause is Cause.DOUBLE_BOOKING
     (strategys,) = excess_parts([entry(5, 5, row_id=2)], [corrected(5, row_id=77, strategy="mean")], DRIFT)
     assert strategys.cause is Cause.DOUBLE_BOOKING
     (same_row,) = excess_parts([entry(5, 5, row_id=2)], [corrected(5, row_id=2, strategy="old")], DRIFT)
