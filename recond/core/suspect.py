@@ -83,18 +83,23 @@ def pair_renames(
     A leg whose other one is not seen yet, or is among the `others` that are not confirmed, is waited for.
     """
     paired = dict(explained)
+    unconfirmed = _named(others, {})
     for drift in drifts:
-        unsure = next((each for each in others if _is_same(drift, each, {}) or _is_same(each, drift, {})), None)
+        alike = (each for name in _names(drift, {}) for each in unconfirmed.get(name, ()))
+        unsure = next((each for each in alike if _is_same(drift, each, {}) or _is_same(each, drift, {})), None)
         if unsure is not None and _may_be_named(explained[drift.instrument]):
             wait = f"{unsure.instrument.symbol} may be its other name: it is waited for"
             paired[drift.instrument] = replace(explained[drift.instrument], cause=Cause.SYMBOL_CHANGE, wait=wait)
     gone = [d for d in drifts if d.kind is Kind.MISSING_AT_BROKER and _may_be_named(explained[d.instrument])]
     new = [d for d in drifts if d.kind is Kind.MISSING_IN_LEDGER and _may_be_named(explained[d.instrument])]
+    called, taken = _named(new, explained), set[Instrument]()
     for old in gone:
-        match = next((each for each in new if _is_same(old, each, explained)), None)
+        alike = (each for name in _names(old, explained) for each in called.get(name, ()))
+        free = (each for each in alike if each.instrument not in taken)
+        match = next((each for each in free if _is_same(old, each, explained)), None)
         if match is None:
             continue
-        new.remove(match)
+        taken.add(match.instrument)
         told, shown = explained[old.instrument], explained[match.instrument]
         proven = told.evident and shown.evident
         text = f"{old.instrument.symbol} is called {match.instrument.symbol} now"
@@ -119,6 +124,22 @@ def pair_renames(
             wait = f"{drift.instrument.symbol} changes its name: the other one is waited for"
             paired[drift.instrument] = replace(explanation, wait=wait)
     return paired
+
+
+def _names(drift: Drift, explained: Mapping[Instrument, Explanation]) -> tuple[str, ...]:
+    """By what it could be known under another name: its asset ids, and the groups of its legs."""
+    ids = [row.asset_id for row in drift.rows] + ([] if drift.position is None else [drift.position.asset_id])
+    parts = explained[drift.instrument].parts if drift.instrument in explained else ()
+    return tuple(dict.fromkeys(name for name in (*ids, *(part.group for part in parts)) if name is not None))
+
+
+def _named(drifts: Sequence[Drift], explained: Mapping[Instrument, Explanation]) -> dict[str, list[Drift]]:
+    """The drifts by each of these."""
+    named: dict[str, list[Drift]] = {}
+    for drift in drifts:
+        for name in _names(drift, explained):
+            named.setdefault(name, []).append(drift)
+    return named
 
 
 def _may_be_named(explanation: Explanation) -> bool:
