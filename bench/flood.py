@@ -54,7 +54,7 @@ from recond.triggers import Triggers
 
 LAG_MAX_MS = 50.0
 GROWTH_MAX = 1.05
-"""The memory at the end, as a multiple of that after two thirds, when the default flood has told as many fills as are kept
+"""The memory at the end, as a multiple of that after two thirds, when a flood has told as many fills as are kept
 in mind. While the ledger is locked more waits, up to a bound."""
 HORIZON_S = 60.0
 SYMBOLS = 100
