@@ -10,7 +10,7 @@ does it. With `--locked` yet another process holds the ledger's write lock durin
   fills are handed over as REST would, in look-ups of as many entries as one has, until the gap is closed
 - the processor time that recond took, which tells how much of it a busy machine has to leave
 - how late a task that sleeps for 1 ms came round: 99 of 100 times, and at worst
-- the memory before, halfway and at the end; write transactions, and fills in each
+- the memory before, after two thirds and at the end; write transactions, and fills in each
 
 Exit code 1 when something that is demanded is not so.
 """
@@ -53,8 +53,9 @@ from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.triggers import Triggers
 
 LAG_MAX_MS = 50.0
-GROWTH_MAX = 1.15
-"""The memory at the end, as a multiple of that halfway; while the ledger is locked more waits, up to a bound."""
+GROWTH_MAX = 1.05
+"""The memory at the end, as a multiple of that after two thirds, when a flood has told as many fills as are kept
+in mind. While the ledger is locked more waits, up to a bound."""
 HORIZON_S = 60.0
 SYMBOLS = 100
 TICK_S = 0.001
@@ -244,8 +245,8 @@ async def flood(asked: argparse.Namespace, folder: Path) -> list[str]:
         print(f"after {look_ups} look-ups {closed_stored} fills, {closed_distinct} different; gap {evidence.gap_since}")
     print(f"{cpu_s / events * 1e6:.0f} µs of a processor for each event, {cpu_s / took_s:.0%} of a core")
     print(f"event loop late by p99 {lag_ms:.1f} ms, max {late_ms[-1]:.1f} ms")
-    halfway, end = memory[len(memory) // 2], memory[-1]
-    print(f"memory {before_mb:.0f} MB before, {halfway:.0f} halfway, {end:.0f} at the end, {after_mb:.0f} when stored")
+    full, end = memory[len(memory) * 2 // 3], memory[-1]
+    print(f"memory {before_mb:.0f} MB before, {full:.0f} after 2/3, {end:.0f} at the end, {after_mb:.0f} when stored")
     print(f"{written} write transactions, {stored / max(1, written):.0f} fills in each")
     faults = [] if states == ["connecting", "connected"] else [f"the stream was {states}"]
     if not gap and not stored == distinct == fills:
@@ -254,8 +255,8 @@ async def flood(asked: argparse.Namespace, folder: Path) -> list[str]:
         faults.append("the gap was not closed, or closed with fills missing")
     if lag_ms > LAG_MAX_MS:
         faults.append(f"the event loop was late by {lag_ms:.0f} ms")
-    if end > halfway * GROWTH_MAX and not asked.locked:
-        faults.append("the memory grew in the second half")
+    if end > full * GROWTH_MAX and not asked.locked:
+        faults.append("the memory grew in the last third")
     return faults
 
 

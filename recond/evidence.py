@@ -108,7 +108,7 @@ class Evidence:
         gap that opened after REST was asked, and one that there is no room for.
         """
         since, asked_at, gaps = self._asked
-        counts = self.listening and self.gap_since is None
+        counts, in_time = self.listening and self.gap_since is None, gaps == self._gaps
         new = self.add(execution for entry in found.entries for execution in executions_of(entry))
         if found.complete:
             self._cut_at, self._told_until = None, asked_at
@@ -116,7 +116,7 @@ class Evidence:
             # There may be more of the very moment at which the list was cut, and what is booked late.
             told = [entry.at - GRAIN for entry in found.entries if entry.at is not None]
             self._cut_at = min(max([since, *told]), asked_at - self._late)
-        if self.gap_since is not None and gaps == self._gaps and len(self._waiting) < WAITING_MAX:
+        if self.gap_since is not None and in_time and len(self._waiting) < WAITING_MAX:
             self.gap_since = self._cut_at
         return new if counts else 0
 

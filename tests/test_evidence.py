@@ -147,6 +147,18 @@ async def test_it_is_known_until_when_everything_was_told() -> None:
     assert evidence.known_until_s(NOW + timedelta(seconds=9), 109.0, asked=True) == 105.0
 
 
+async def test_what_rest_tells_of_more_than_fits_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of a long gap is read once, though what it tells makes the evidence forget what it told before."""
+    monkeypatch.setattr(module, "KNOWN_MAX", 2)
+    evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
+    evidence.came(NOW - timedelta(hours=1))
+    for minute in (10, 20, 30):
+        evidence.look_back(NOW)
+        told = [replace(activity(n), at=NOW - timedelta(minutes=60 - n)) for n in range(minute - 9, minute + 1)]
+        evidence.looked_up(Activities(tuple(told), complete=minute == 30))
+    assert evidence.gap_since is None
+
+
 async def test_what_rest_has_told_is_not_asked_for_again() -> None:
     """The next look-up begins where the last one did not see late bookings yet."""
     evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)
