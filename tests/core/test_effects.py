@@ -145,15 +145,18 @@ def test_a_unit_split_is_a_reorganisation() -> None:
 def test_legs_of_one_group_are_one_effect() -> None:
     """They add up, with the last one's time and price; a group that adds up to nothing did nothing."""
     legs = [
-        booking("SPLIT", 200, 6, group="g", number=2),
-        booking("SPLIT", -100, 5, group="g", number=1),
+        replace(booking("SPLIT", 200, 6, group="g", number=1), price=Decimal(4)),
+        replace(booking("SPLIT", -100, 5, group="g", number=2), price=Decimal(8)),
         booking("SPLIT", None, 7, group="g", number=3),
     ]
-    legs[0] = replace(legs[0], price=Decimal(4))
     (effect,) = bookings(legs, AAPL)
     assert (effect.quantity, effect.ratio, effect.price) == (100, (200, 100), 4)
     assert (effect.at, effect.group, effect.legs) == (legs[0].at, "g", 2)
     assert effect.activities == ("SPLIT-AAPL-1", "SPLIT-AAPL-2")
+    assert [each.price for each in bookings([replace(legs[0], price=None), legs[1]], AAPL)] == [8]
+    parts = [booking("SPLIT", "0.9", 6, group="g"), booking("SPLIT", "-0.6", group="g", number=2)]
+    assert [each.ratio for each in bookings(parts, AAPL)] == [(Decimal("0.9"), Decimal("0.6"))]
+    assert [each.ratio for each in bookings([replace(leg, type="NC") for leg in parts], AAPL)] == [None]
     assert bookings([replace(legs[0], quantity=Decimal(100)), legs[1]], AAPL) == ()
     for alone in (legs[:1], legs[1:]):
         (one,) = bookings(alone, AAPL)
