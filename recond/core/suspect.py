@@ -49,10 +49,8 @@ def ratio_of(base: Baseline, held: Decimal, part: Part, position: BrokerPosition
         added, taken = part.legs
         before, after = (taken, added) if before > 0 else (added, taken)
     exact, told = Fraction(after) / Fraction(before), _entry_ratio(base, position)
-    if told is not None and told != exact and _whole(before, told) == after:
+    if told is not None and _whole(before, told) == after:
         exact = told
-    if exact <= 0 or max(exact.numerator, exact.denominator) > RATIO_MAX:
-        return Ratio(after, before)
     return Ratio(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
@@ -179,7 +177,7 @@ def _entry_ratio(base: Baseline, position: BrokerPosition | None) -> Fraction | 
     before, after = base.cost_basis / base.broker_quantity, position.cost_basis / position.quantity
     exact = Fraction(before) / Fraction(after)
     told = exact.limit_denominator(RATIO_MAX)
-    if told <= 0 or told.numerator > RATIO_MAX or abs(told - exact) > Fraction(ENTRY_SAME) * exact:
+    if told.numerator > RATIO_MAX or abs(told - exact) > Fraction(ENTRY_SAME) * exact:
         return None
     return told
 

@@ -387,3 +387,18 @@ def test_a_difference_within_tolerance_does_not_hide_whose_it_is() -> None:
     doubled = why(two_for_one, base(two_for_one, 15, "15.00005"), activities=split(15, 30))
     assert str(doubled.parts[0].ratio) == "2:1"
     assert after(two_for_one, doubled) == {"alpha": 20, "beta": 10}
+
+
+def test_a_split_that_is_dated_late_does_not_scale_what_came_after_it() -> None:
+    """Booked the next day, though the fills of the day were of new shares already: its legs tell so."""
+    drift = drift_of("AAPL", 205, *two(60, 40))
+    legs = [replace(leg, at=BASE_AT + timedelta(days=1)) for leg in split(100, 200)]
+    explanation = why(
+        drift,
+        base(drift, 100),
+        executions=[fill(5, client="beta-1")],
+        activities=legs,
+        strategies=PREFIXES,
+        now=BASE_AT + timedelta(days=2),
+    )
+    assert after(drift, explanation) == {"alpha": 120, "beta": 85}

@@ -54,6 +54,8 @@ def quantities(*executions: Execution) -> list[Decimal]:
 def test_whose_order_it_was(strategy: str | None, client: str | None, cause: Cause, whose: str | None) -> None:
     """What the execution says, else the prefix of its order; an order that is not known is nobody's for certain."""
     assert owner(fill(5, client=client, strategy_id=strategy), STRATEGIES) == (cause, whose)
+    if strategy is None:
+        assert owner(fill(5, client=client), {}) == (Cause.FILL, None)
 
 
 def test_fills_come_in_the_order_of_their_time_and_with_all_they_tell() -> None:
@@ -64,6 +66,7 @@ def test_fills_come_in_the_order_of_their_time_and_with_all_they_tell() -> None:
     assert (second.order_id, second.quantity, second.owned, second.whose) == ("b", 3, True, "mean")
     assert (second.cause, second.price, second.at) == (Cause.MISSED_FILL, 10, told[0].at)
     assert second.executions == (("AAPL", "b", Decimal(3)),)
+    assert (second.legs, second.legs_wanted, second.ratio, second.group) == (1, 1, None, None)
 
 
 def test_what_is_taken_back_counts_from_what_is_left_of_it() -> None:
@@ -88,6 +91,7 @@ def test_what_takes_back_something_unknown_is_left_out() -> None:
     """How much of it there was is not known, so nothing can be said."""
     assert quantities(fill(5, 1, execution_id="x1"), taken_back(0, "x7", 2, 2)) == [5]
     assert quantities(fill(5, 1), taken_back(0, "x7", 2, 2)) == [5]
+    assert quantities(fill(5, 1, execution_id="x1"), taken_back(3, "x7", 2, 2), taken_back(0, "x2", 3, 3)) == [5]
 
 
 @given(st.permutations(range(6)))
@@ -141,18 +145,34 @@ def test_a_unit_split_is_a_reorganisation() -> None:
 def test_legs_of_one_group_are_one_effect() -> None:
     """They add up, with the last one's time and price; a group that adds up to nothing did nothing."""
     legs = [
-        booking("SPLIT", 200, 6, group="g", number=2),
-        booking("SPLIT", -100, 5, group="g", number=1),
+        replace(booking("SPLIT", 200, 6, group="g", number=1), price=Decimal(4)),
+        replace(booking("SPLIT", -100, 5, group="g", number=2), price=Decimal(8)),
         booking("SPLIT", None, 7, group="g", number=3),
     ]
-    legs[0] = replace(legs[0], price=Decimal(4))
     (effect,) = bookings(legs, AAPL)
     assert (effect.quantity, effect.ratio, effect.price) == (100, (200, 100), 4)
     assert (effect.at, effect.group, effect.legs) == (legs[0].at, "g", 2)
     assert effect.activities == ("SPLIT-AAPL-1", "SPLIT-AAPL-2")
+    assert [each.price for each in bookings([replace(legs[0], price=None), legs[1]], AAPL)] == [8]
+    parts = [booking("SPLIT", "0.9", 6, group="g"), booking("SPLIT", "-0.6", group="g", number=2)]
+    assert [each.ratio for each in bookings(parts, AAPL)] == [(Decimal("0.9"), Decimal("0.6"))]
+    assert [each.ratio for each in bookings([replace(leg, type="NC") for leg in parts], AAPL)] == [None]
     assert bookings([replace(legs[0], quantity=Decimal(100)), legs[1]], AAPL) == ()
-    (one,) = bookings(legs[1:], AAPL)
-    assert (one.quantity, one.ratio) == (-100, None)
+    for alone in (legs[:1], legs[1:]):
+        (one,) = bookings(alone, AAPL)
+        assert (one.quantity, one.ratio) == (alone[0].quantity, None)
+    assert bookings(legs, AAPL, {legs[0].id}) == bookings(legs, AAPL, {legs[1].id}) == ()
+
+
+@pytest.mark.parametrize(
+    ("sub_type", "legs"), [("SNC", 2), ("SCNC", 2), ("SMA", 2), ("SCMA", 2), ("USPLIT", 3), ("CMA", 1), (None, 1)]
+)
+def test_how_many_legs_there_must_be(sub_type: str | None, legs: int) -> None:
+    """By the kind of what is done; one leg of the group tells it for all."""
+    told = booking("MA", -10, sub_type=sub_type, group="g")
+    for group in ([told], [told, booking("MA", 5, symbol="MSFT", group="g")]):
+        (effect,) = bookings(group, AAPL)
+        assert (effect.legs, effect.legs_wanted) == (len(group), legs)
 
 
 def test_legs_elsewhere_count_for_the_whole_of_the_group() -> None:
@@ -232,6 +252,9 @@ def test_delivered_shares_have_the_contracts_cause(other: Activity, cause: Cause
     """By the group or by the contract's underlying; without either they are an exercise."""
     (effect,) = bookings([booking("OPTRD", -100, group="g"), other], AAPL)
     assert effect.cause is cause
+    if other.symbol != CALL:
+        (alone,) = bookings([booking("OPTRD", -100), replace(other, group_id=None)], AAPL)
+        assert alone.cause is Cause.OPTION_EXERCISE
 
 
 def test_a_leg_without_symbol_is_only_a_contracts_on_what_its_group_names() -> None:

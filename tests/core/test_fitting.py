@@ -79,6 +79,10 @@ def test_the_newest_of_the_early_and_the_oldest_of_the_last_may_count() -> None:
     assert found(16, fills(-4, minute=0), [*fills(16), *fills(4, -4, minute=50.001)]) == [[16, 4, -4]]
     assert found(16, (), [*fills(12), *fills(4, minute=50)]) == [[12, 4]]
     assert found(12, (), [*fills(12), *fills(4, minute=50)]) == []
+    assert found(20, (), [*fills(12), *fills(4, minute=50)]) == []
+    assert found(12, fills(-4, minute=0), fills(16)) == [[-4, 16]]
+    nearly = [*fills(16), *fills("0.005", minute=50.001)]
+    assert found(16, (), nearly, tolerance="0.01") == [[16, Decimal("0.005")]]
 
 
 def test_of_too_many_early_ones_the_oldest_are_in_the_baseline() -> None:
@@ -96,6 +100,7 @@ def test_bookings_count_or_not_and_the_fewest_of_them_fit() -> None:
     assert found(8, (), (), booked(5, 3, 8)) == [[8]]
     assert found(8, (), (), booked(5, 3, 4, 4)) == [[5, 3], [4, 4]]
     assert found(4, (), (), booked(4, 4)) == [[4]]
+    assert found(8, (), (), booked(5, 3, 3, 5)) == [[5, 3]]
     assert found(4, (), (), [*booked(4), *booked(4, cause=Cause.SPIN_OFF)]) == [[4], [4]]
     assert found(TOGETHER_MAX, (), (), booked(*(1,) * 9)) == [[1] * TOGETHER_MAX]
     assert found(TOGETHER_MAX + 1, (), (), booked(*(1,) * 9)) == []
@@ -116,6 +121,8 @@ def test_a_fee_fits_when_nothing_else_does() -> None:
     assert found("99.7499", (), fills(100), fee=True) == []
     assert found("100.1", (), fills(100), fee=True) == []
     assert found("99.75", (), fills(100)) == []
+    assert found("0.399", (), fills("0.4"), fee=True) == [[Decimal("0.4"), Decimal("-0.001")]]
+    assert found("0.199", (), fills("0.4", "-0.2"), fee=True)[0][2] == Decimal("-0.001")
     assert found("-100.1", (), fills(-100), fee=True) == []
     assert found("49.75", (), fills(100, -50), fee=True) == [[100, -50, Decimal("-0.25")]]
     assert found("100", (), [*fills(100), *fills("0.2", minute=50.001)], fee=True) == [[100]]
@@ -127,14 +134,14 @@ def test_a_fee_fits_when_nothing_else_does() -> None:
 
 def test_a_fee_tells_what_it_was_taken_from() -> None:
     """Its time is the last fill's, its evidence what was bought, its owner the buyer if there is one."""
-    made = fills(100, -20, 60)
-    (*_, fee) = fits(Decimal("139.84"), (), made, (), SHOWN, Decimal(0), fee=True)[0]
-    assert (fee.cause, fee.quantity, fee.owned, fee.whose) == (Cause.CRYPTO_FEE, Decimal("-0.16"), True, "mean")
+    made = fills("0.4", "-0.2", "0.6")
+    (*_, fee) = fits(Decimal("0.799"), (), made, (), SHOWN, Decimal(0), fee=True)[0]
+    assert (fee.cause, fee.quantity, fee.owned, fee.whose) == (Cause.CRYPTO_FEE, Decimal("-0.001"), True, "mean")
     assert fee.at == made[2].at
     assert fee.executions == made[0].executions + made[2].executions
-    assert fee.label == "-0.16 as a fee in the coin (0.100 % of what was bought)"
+    assert fee.label == "-0.001 as a fee in the coin (0.100 % of what was bought)"
     mixed = [made[0], replace(made[2], whose="trend")]
-    (*_, fee) = fits(Decimal("159.84"), (), mixed, (), SHOWN, Decimal(0), fee=True)[0]
+    (*_, fee) = fits(Decimal("0.999"), (), mixed, (), SHOWN, Decimal(0), fee=True)[0]
     assert (fee.owned, fee.whose) == (False, None)
     (*_, fee) = fits(Decimal("99.9"), (), fills(100, whose=None), (), SHOWN, Decimal(0), fee=True)[0]
     assert (fee.owned, fee.whose) == (False, None)
@@ -200,4 +207,10 @@ def test_the_cuts_know_what_each_of_them_has_bought() -> None:
         assert fit is not None
         assert [effect.quantity for effect in fit[:-1]] == buys
     assert cuts.with_fee(Decimal("159.59"), Decimal(0)) is None
+    sold = Cuts((), fills(100), fills(60, -60, minute=50.001))
+    assert sold.with_fee(Decimal("99.6"), Decimal(0)) is not None
+    assert sold.with_fee(Decimal("99.59"), Decimal(0)) is None
+    early = Cuts(fills(40, -30, minute=0), fills(100), ())
+    assert early.with_fee(Decimal("109.65"), Decimal(0)) is not None
+    assert early.with_fee(Decimal("109.64"), Decimal(0)) is None
     assert cuts.with_fee(Decimal(160), Decimal(0)) is None

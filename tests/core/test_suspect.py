@@ -40,6 +40,16 @@ def looks_like(before: int | str, after: int | str, cost_before: int | str, cost
         (100, 150, 800, "800.39", "3:2"),
         (100, 150, 800, "800.41", None),
         (100, 150, 800, "799.59", None),
+        (100, 200, 800, "800.4", "2:1"),
+        (100, 10_000, 800, "800.02", "100:1"),
+        (100, 10_100, 800, "800.02", None),
+        (100, -50, 800, 800, None),
+        ("33.5", 33, 335, 330, None),
+        (2, 4, "0.08", "0.09", "2:1"),
+        (4, 2, "0.09", "0.08", "1:2"),
+        (1, 100, "0.05", "0.06", "100:1"),
+        (1, 101, "0.05", "0.06", None),
+        (100, 1, "0.06", "0.05", "1:100"),
         (1, 2, "0.04", "0.05", "2:1"),
         (1, 2, "0.04", "0.06", None),
         (1, 2, "0.06", "0.04", None),
@@ -73,7 +83,8 @@ def test_what_is_not_told_has_no_look() -> None:
     assert suspicion(drift, base(drift, 100), NOW) is not None
     assert suspicion(drift, replace(base(drift, 100), cost_basis=None), NOW) is None
     assert suspicion(drift, base(drift, 0), NOW) is None
-    assert suspicion(drift, base(drift, 200), NOW) is None
+    assert suspicion(drift, base(drift, 0, cost=800), NOW) is None
+    assert suspicion(drift, base(drift, 200, cost=800), NOW) is None
     assert drift.position is not None
     unpriced = replace(drift, position=replace(drift.position, cost_basis=None))
     assert suspicion(unpriced, base(drift, 100), NOW) is None
@@ -107,7 +118,7 @@ def ratio(held: int | str, part: Part, drift: Drift, before: Baseline) -> str:
 
 
 def test_a_ratio_is_that_of_the_legs_or_else_of_what_was_held() -> None:
-    """Of a short position what was added was taken; more than a hundred is told as it is."""
+    """Of a short position what was added was taken; it need not be small."""
     drift = shown("AAPL", 200, 800, row("AAPL", 100))
     assert ratio(100, Part(Cause.SPLIT, Decimal(100)), drift, base(drift, 100)) == "2:1"
     legs = Part(Cause.SPLIT, Decimal(105), legs=(Decimal(210), Decimal(105)))
@@ -117,7 +128,10 @@ def test_a_ratio_is_that_of_the_legs_or_else_of_what_was_held() -> None:
     odd = Part(Cause.SPLIT, Decimal(101))
     assert ratio(100, odd, drift, base(drift, 100, cost=1)) == "201:100"
     gone = Part(Cause.SPLIT, Decimal(-150))
-    assert ratio(100, gone, drift, base(drift, 100, cost=1)) == "-50:100"
+    assert ratio(100, gone, drift, base(drift, 100, cost=1)) == "-1:2"
+    little = replace(legs, legs=(Decimal(1), Decimal("0.5")))
+    assert ratio("0.5", little, drift, base(drift, 100, cost=1)) == "2:1"
+    assert ratio("-0.5", replace(little, legs=(Decimal("0.5"), Decimal(1))), short, base(short, -100, cost=1)) == "2:1"
 
 
 def test_a_ratio_that_fractions_were_paid_out_of_is_that_of_the_prices() -> None:
@@ -127,12 +141,15 @@ def test_a_ratio_that_fractions_were_paid_out_of_is_that_of_the_prices() -> None
     assert ratio(33, part, drift, base(drift, 33)) == "1:20"
     assert ratio(33, part, drift, base(drift, 33, cost=330)) == "1:33"
     assert ratio(33, part, drift_of("AAPL", 0, row("AAPL", 33)), base(drift, 33)) == "1:33"
+    assert ratio(33, part, shown("AAPL", 1, 0, row("AAPL", 33)), base(drift, 33)) == "1:33"
+    for cost in (None, Decimal(0)):
+        assert ratio(33, part, drift, replace(base(drift, 33), cost_basis=cost)) == "1:33"
 
 
 @pytest.mark.parametrize(
     ("contract", "held", "shares", "cause"),
     [
-        (CALL, 2, 200, Cause.OPTION_EXERCISE),
+        (CALL, 1, 100, Cause.OPTION_EXERCISE),
         (PUT, 2, -200, Cause.OPTION_EXERCISE),
         (CALL, -1, -100, Cause.OPTION_ASSIGNMENT),
         (PUT, -1, 100, Cause.OPTION_ASSIGNMENT),
@@ -213,10 +230,15 @@ def test_names_are_paired_by_the_legs_of_one_group() -> None:
     assert [p.activities for e in found.values() for p in e.parts] == [("a",), ("b",)]
     elsewhere = replace(came, parts=(replace(came.parts[0], group="h"),))
     assert paired(OLD, other, AAPL=told, MSFT=elsewhere)["AAPL"] == told
-    half = paired(OLD, NEW, AAPL=told)
-    assert not half["AAPL"].proven
+    assert not any("suspected" in e.text for e in found.values())
+    for half in (paired(OLD, NEW, AAPL=told), paired(OLD, NEW, MSFT=came)):
+        assert not half["AAPL"].proven
+    loose = [replace(e, parts=(replace(e.parts[0], group=None),)) for e in (told, came)]
+    assert paired(OLD, other, AAPL=loose[0], MSFT=loose[1])["AAPL"] == loose[0]
     moved = Explanation(Cause.TRANSFER, "", (Part(Cause.TRANSFER, Decimal(-10)),), proven=True)
     assert paired(OLD, NEW, AAPL=moved) == {"AAPL": moved, "MSFT": UNEXPLAINED}
+    arrived = replace(moved, parts=(Part(Cause.TRANSFER, Decimal(10)),))
+    assert paired(OLD, NEW, MSFT=arrived) == {"AAPL": UNEXPLAINED, "MSFT": arrived}
     several = replace(told, parts=(leg, leg))
     assert paired(OLD, NEW, AAPL=several)["MSFT"] == UNEXPLAINED
 
@@ -238,6 +260,7 @@ def test_what_may_be_its_other_name_is_waited_for() -> None:
     moved = Explanation(Cause.TRANSFER, "", (Part(Cause.TRANSFER, Decimal(-10)),))
     assert paired(OLD, others=[NEW], AAPL=moved)["AAPL"].wait is None
     assert paired(OLD, others=[equity("MSFT", 9)])["AAPL"].wait is None
+    assert paired(NEW, others=[equity("AAPL", 1, row("AAPL", 10))])["MSFT"].wait is None
     leg = Explanation(Cause.SYMBOL_CHANGE, "", (Part(Cause.SYMBOL_CHANGE, Decimal(-10), group="g"),))
     assert "changes its name" in (paired(OLD, AAPL=leg)["AAPL"].wait or "")
     waiting = replace(leg, wait="for something else")
