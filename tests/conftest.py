@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,13 @@ import structlog
 
 
 def pytest_configure() -> None:
-    """Say that no event loop is current, so that looptime does not create one for a plain test and leave it open."""
+    """Two things of the process that tests rely on.
+
+    No event loop is current, so that looptime does not create one for a plain test and leave it open. And Ctrl-C
+    reaches what a test starts, also when the tests themselves were started in the background, where a shell ignores it.
+    """
     asyncio.set_event_loop(None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -210,7 +210,9 @@ def _with_ratio(part: Part, ordered: Sequence[Effect], matched: Matched, base: B
     """A split scales rows, so it has to know by what, and what of them was booked after it."""
     if part.cause is not Cause.SPLIT:
         return part
-    number = next(n for n, effect in enumerate(ordered) if effect.cause is Cause.SPLIT and _is_of(effect, part))
+    number = next(
+        n for n, effect in enumerate(ordered) if effect.cause is Cause.SPLIT and effect.activities == part.activities
+    )
     held = base.broker_quantity + sum((effect.quantity for effect in ordered[:number]), ZERO)
     later = {id(effect) for effect in ordered[number + 1 :]}
     spared = tuple(
@@ -219,10 +221,6 @@ def _with_ratio(part: Part, ordered: Sequence[Effect], matched: Matched, base: B
         if all(id(effect) in later for effect in group)
     )
     return replace(part, ratio=ratio_of(base, held, part, drift.position) if held else None, spared=spared)
-
-
-def _is_of(effect: Effect, part: Part) -> bool:
-    return effect.activities == part.activities and effect.quantity == part.quantity
 
 
 def _is_cut(part: Part, base: Baseline) -> bool:

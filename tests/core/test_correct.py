@@ -379,10 +379,10 @@ def test_ratios_come_from_what_was_held_at_the_split() -> None:
 
 def test_a_difference_within_tolerance_does_not_hide_whose_it_is() -> None:
     """The baseline agreed but for a little: the owner of the fill still gets it, and the sum is the broker's."""
-    drift = drift_of("AAPL", "23.00005", *two(10, 5))
-    before: Baseline = base(drift, "15.00005", 15)
+    drift = drift_of("AAPL", "23.0001", *two(10, 5))
+    before: Baseline = base(drift, "15.0001", 15)
     explanation = why(drift, before, executions=[fill(8, client="beta-1")], strategies=PREFIXES)
-    assert after(drift, explanation) == {"alpha": 10, "beta": Decimal("13.00005")}
+    assert after(drift, explanation) == {"alpha": 10, "beta": Decimal("13.0001")}
     two_for_one = shown("AAPL", 30, 120, *two("10.00005", 5))
     doubled = why(two_for_one, base(two_for_one, 15, "15.00005"), activities=split(15, 30))
     assert str(doubled.parts[0].ratio) == "2:1"
@@ -401,4 +401,20 @@ def test_a_split_that_is_dated_late_does_not_scale_what_came_after_it() -> None:
         strategies=PREFIXES,
         now=BASE_AT + timedelta(days=2),
     )
+    assert after(drift, explanation) == {"alpha": 120, "beta": 85}
+
+
+def test_what_was_booked_in_new_shares_is_not_scaled() -> None:
+    """One strategy has booked its fill after the split, and neither has booked the split."""
+    drift = drift_of("AAPL", 205, *two(60, 45))
+    booked = Change(6, 2, "AAPL", "beta", Decimal(40), Decimal(45), BASE_AT + timedelta(minutes=6.1))
+    explanation = why(
+        drift,
+        base(drift, 100),
+        executions=[fill(5, 6, client="beta-1")],
+        activities=split(100, 200),
+        changes=[booked],
+        strategies=PREFIXES,
+    )
+    assert [part.cause for part in explanation.parts] == [Cause.SPLIT]
     assert after(drift, explanation) == {"alpha": 120, "beta": 85}

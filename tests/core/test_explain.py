@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.explain import base_of
+from recond.core.explain import Known, base_of, explain
 from recond.core.history import Change
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution
 from tests.core.stories import (
     BASE_AT,
     CALL,
     NOW,
+    PATIENCE,
     PUT,
     STRATEGIES,
+    TOLERANCE,
     base,
     booking,
     causes,
@@ -64,6 +66,21 @@ def test_without_evidence_it_is_unexplained_and_told_in_figures() -> None:
     assert (explanation.cause, explanation.parts, explanation.evident) == (Cause.UNEXPLAINED, (), False)
     assert "agreement at 2 (2026-01-02 15:00:00 UTC)" in explanation.text
     assert "broker moved by 5, the ledger by 1" in explanation.text
+
+
+def test_a_ledger_that_moved_without_a_journal_is_unexplained() -> None:
+    """What the journal does not tell of is claimed for nothing, alone or beside a fill that was missed."""
+    drift = drift_of("AAPL", 10, row("AAPL", 13))
+    assert why(drift, base(drift, 10)).cause is Cause.UNEXPLAINED
+    beside = drift_of("AAPL", 15, row("AAPL", 13))
+    assert why(beside, base(beside, 10), executions=[fill(5)]).cause is Cause.UNEXPLAINED
+
+
+def test_what_an_acceptance_without_meaning_leaves_is_nobodys_fill() -> None:
+    """Seven were sold of which five had been accepted: the fill is told as it was."""
+    drift = replace(drift_of("AAPL", 3, row("AAPL", 5)), accepted=Decimal(5))
+    explanation = why(drift, base(drift, 10, 5), executions=[fill(-7, client="mean-1")])
+    assert causes(explanation) == [(Cause.MISSED_FILL, Decimal(-7), "mean")]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +137,7 @@ def test_a_booking_with_nothing_behind_it_is_a_ledger_edit_of_that_row() -> None
     assert causes(explanation) == [(Cause.LEDGER_EDIT, Decimal(-5), "mean")]
     assert explanation.parts[0].row_id == 4
     assert not explanation.evident
+    assert explanation.text == "the ledger was changed by 5 with no execution behind it"
 
 
 def test_a_mistake_that_the_platform_has_undone_is_none() -> None:
@@ -137,6 +155,7 @@ def test_what_was_corrected_and_then_booked_is_booked_twice() -> None:
     explanation = why(drift, base(drift, 15), changes=late, corrections=[corrected(5, strategy="mean")])
     assert causes(explanation) == [(Cause.DOUBLE_BOOKING, Decimal(-5), "mean")]
     assert explanation.parts[0].reverses == 7
+    assert explanation.text == "5 was booked that correction 7 had booked already"
     for other in (corrected(4), corrected(5, strategy="mean", reversed=True), corrected(5, at=NOW)):
         assert why(drift, base(drift, 15), changes=late, corrections=[other]).cause is Cause.LEDGER_EDIT
 
@@ -159,6 +178,13 @@ def test_fills_around_the_baseline_count_as_far_as_they_are_not_in_it() -> None:
         assert causes(why(drift, base(drift, 10), executions=before)) == [(Cause.MISSED_FILL, Decimal(missing), "mean")]
     drift = drift_of("AAPL", 15, row("AAPL", 10))
     assert why(drift, base(drift, 10), executions=before).cause is Cause.UNEXPLAINED  # not the older one alone
+
+
+def test_what_was_booked_before_the_baseline_books_nothing_after_it() -> None:
+    """The journal counts from the baseline's position on."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    old = [change(5, seq=5)]
+    assert causes(why(drift, base(drift, 10), executions=[fill(5)], changes=old)) == [(Cause.FILL, Decimal(5), None)]
 
 
 def test_a_fill_long_before_the_baseline_explains_nothing() -> None:
@@ -280,6 +306,9 @@ def test_a_booking_of_a_kind_nobody_knows_is_named_but_claims_no_cause() -> None
     explanation = why(drift, base(drift, 10), activities=[booking("XYZ", 5)])
     assert (explanation.cause, explanation.evident) == (Cause.UNEXPLAINED, False)
     assert "XYZ, which recond does not know" in explanation.text
+    more = drift_of("AAPL", 18, row("AAPL", 10))
+    both = why(more, base(more, 10), executions=[fill(3)], activities=[booking("XYZ", 5)])
+    assert (both.cause, both.evident, len(both.parts)) == (Cause.UNEXPLAINED, False, 2)
 
 
 def test_two_that_fit_alike_are_ambiguous_and_both_named() -> None:
@@ -331,6 +360,33 @@ def test_a_split_is_suspected_by_its_looks(before: int, after: int, ratio: str) 
     assert "suspected" in explanation.text
     other = shown("AAPL", after, before * 8 + 1, row("AAPL", before))
     assert why(other, base(other, before)).cause is Cause.UNEXPLAINED
+
+
+def test_the_look_of_a_split_goes_before_a_fill_that_may_be_older() -> None:
+    """A hundred were bought just before the baseline, and a hundred more for no money are none of that."""
+    drift = shown("AAPL", 200, 800, row("AAPL", 100))
+    bought = [fill(100, -0.2, client="mean-1")]
+    assert why(drift, base(drift, 100), executions=bought).cause is Cause.SPLIT
+    paid = shown("AAPL", 200, 1600, row("AAPL", 100))
+    assert why(paid, base(paid, 100), executions=bought).cause is Cause.MISSED_FILL
+
+
+def test_of_two_splits_each_has_its_ratio() -> None:
+    """Two for one and then three for one."""
+    drift = drift_of("AAPL", 600, row("AAPL", 100))
+    second = [replace(leg, id=f"{leg.id}-later", group_id="h") for leg in split(200, 600)]
+    explanation = why(drift, base(drift, 100), activities=[*split(100, 200), *second])
+    assert [(str(part.ratio), part.quantity) for part in explanation.parts] == [("2:1", 100), ("3:1", 400)]
+
+
+def test_what_only_has_a_day_may_have_come_at_any_time_of_it() -> None:
+    """A transfer of that day counts, though its midnight is before the baseline; one from days ago does not."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    for days, cause in ((0, Cause.TRANSFER), (1, Cause.TRANSFER), (2, Cause.UNEXPLAINED)):
+        entry = booking("ACATS", 5, -15 * 60 - days * 24 * 60)
+        assert why(drift, base(drift, 10), activities=[entry]).cause is cause
+    timed = booking("ACATS", 5, -15 * 60 + 1)
+    assert why(drift, base(drift, 10), activities=[timed]).cause is Cause.UNEXPLAINED
 
 
 def test_cash_in_lieu_of_fractions_is_waited_for() -> None:
@@ -396,6 +452,8 @@ def test_a_contract_past_its_expiry_is_suspected_to_have_expired() -> None:
     explanation = why(drift, base(drift, 2), now=after)
     assert (explanation.cause, explanation.proven, explanation.evident) == (Cause.OPTION_EXPIRY, False, False)
     assert why(drift, base(drift, 2), now=after - timedelta(hours=2)).cause is Cause.UNEXPLAINED
+    sold = replace(fill(-2, -0.2), symbol=PUT)
+    assert why(drift, base(drift, 2), executions=[sold], now=after).cause is Cause.FILL
     told = why(drift, base(drift, 2), activities=[booking("OPEXP", -2, symbol=PUT)])
     assert (told.cause, told.evident) == (Cause.OPTION_EXPIRY, True)
 
@@ -422,6 +480,19 @@ def test_a_contract_that_went_as_its_shares_came_was_delivered(
     assert [(e.cause, e.evident) for e in together([gone, came], before, *entries)] == [(cause, True), (cause, True)]
     more = drift_of("AAPL", 301 + shares, row("AAPL", 300))
     assert [e.cause for e in together([gone, more], before)] == [Cause.UNEXPLAINED, Cause.UNEXPLAINED]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_contract_and_its_shares_wait_for_each_other(told: bool) -> None:
+    """While one of the two is not confirmed, unless the account's activities say what the other one was."""
+    gone, came = option(CALL, 0, row(CALL, 2, asset_class="us_option")), drift_of("AAPL", 500, row("AAPL", 300))
+    bases = {gone.instrument: base(gone, 2), came.instrument: base(came, 300)}
+    entries = (booking("OPEXC", -2, symbol=CALL), booking("OPTRD", 200)) if told else ()
+    known = Known(NOW, activities=entries)
+    for drift, other in ((gone, came), (came, gone)):
+        made = explain([drift], bases, {}, known, PATIENCE, TOLERANCE, [other])[drift.instrument]
+        waits = f"{other.instrument.symbol} may have to do with it: it is waited for"
+        assert made.wait == (None if told else waits)
 
 
 def test_a_leg_without_symbol_is_found_by_its_group() -> None:

@@ -51,6 +51,9 @@ def test_several_fills_explain_it_together() -> None:
     assert [key[1] for key in link.executions] == ["a", "c"]
     assert link.cause is Cause.MISSED_FILL
     assert link.text.count(";") == 1
+    sold = [fill(-9, 1, order="a", client="app"), fill(4, 2, order="b", client="mean-1")]
+    (link,) = links([unproven(-5)], sold)
+    assert link.cause is Cause.EXTERNAL_TRADE
 
 
 def test_a_booking_explains_it_before_any_fill_does() -> None:

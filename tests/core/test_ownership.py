@@ -178,17 +178,31 @@ def test_what_is_lacked_is_told_by_cause_and_owner() -> None:
     assert (other.cause, other.owned, other.strategy_id) == (Cause.EXTERNAL_TRADE, False, None)
 
 
+def test_what_belongs_to_another_instrument_is_told_with_the_part() -> None:
+    """The contract that delivered shares, and the group of legs; those of two are two parts."""
+    one, two, three = effects(100, 100, 100)
+    made = [replace(one, delivered_by="c1"), replace(two, delivered_by="c2"), replace(three, group="g")]
+    assert [(part.quantity, part.delivered_by, part.group) for part in parts_of(made)] == [
+        (100, "c1", None),
+        (100, "c2", None),
+        (100, None, "g"),
+    ]
+
+
 def test_without_one_direction_or_a_price_there_is_no_average() -> None:
     """What was bought and sold, or bought at nobody knows what, has no price."""
     for told in (
         [fill(3, 1, order="a"), fill(-1, 2, order="b")],
         [fill(3, 1, order="a"), fill(-3, 2, order="b")],
         [fill(3, 1, order="a"), fill(1, 2, order="b", price=None)],
+        [fill("0.5", 1, order="a"), fill("-0.2", 2, order="b")],
     ):
         (part,) = parts_of(fills(told, "AAPL", {}))
         assert part.price is None
     (short,) = parts_of(fills([fill(-3, 1, order="a"), fill(-1, 2, order="b", price=14)], "AAPL", {}))
     assert short.price == 11
+    (little,) = parts_of(fills([fill("0.3", 1, order="a"), fill("0.1", 2, order="b", price=14)], "AAPL", {}))
+    assert little.price == 11
 
 
 def test_what_came_before_a_split_stands_before_it() -> None:
