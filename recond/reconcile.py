@@ -14,7 +14,6 @@ from math import inf
 from typing import NoReturn
 
 from recond.core.conclude import emptied, failed
-from recond.core.conclusion import Both, conclusion, news
 from recond.core.diff import Comparison, diff, settled_quantities
 from recond.core.explain import Patience
 from recond.core.identity import identity_problem
@@ -24,6 +23,7 @@ from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReadin
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget
+from recond.core.weigh import Both, news, weigh
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.offloop import let_go, off_loop
@@ -235,7 +235,7 @@ class Reconciler:
 
         async def conclude(judged: Judgement) -> Record:
             both, why = Both(holdings, reading, comparison, judged), findings.explanations
-            record = await off_loop(size, conclusion, header, both, why, proof, moment.ended_s, read_at, rules)
+            record = await off_loop(size, weigh, header, both, why, proof, moment.ended_s, read_at, rules)
             self._spend(holdings.positions, reading.rows, reading.baselines.values())
             self._spend(comparison.agreements, comparison.drifts)
             return replace(record, activities=findings.activities, executions=findings.executions)

@@ -1,4 +1,4 @@
-"""The pure half of a pass after the verdicts: doubts, decisions, and what they add up to.
+"""The pure half of a pass after the verdicts: each confirmed drift weighed against what is open on it, then decided.
 
 Owns the bringing together of what is open on an instrument before it is decided about.
 May not ask for anything: all that is known is handed over.
@@ -30,7 +30,7 @@ class Both:
     judgement: Judgement
 
 
-def conclusion(
+def weigh(
     header: Run,
     both: Both,
     explanations: Mapping[Instrument, Explanation],

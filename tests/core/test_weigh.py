@@ -10,7 +10,6 @@ import pytest
 
 from recond.core.absence import Guards
 from recond.core.conclude import withhold
-from recond.core.conclusion import Both, conclusion
 from recond.core.decide import Policy
 from recond.core.diff import diff
 from recond.core.judge import Judgement, Timing
@@ -32,6 +31,7 @@ from recond.core.model import (
 )
 from recond.core.rules import Rules
 from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
+from recond.core.weigh import Both, weigh
 from tests.core.strategies import CLASSES, NOW, TOLERANCE, position, row
 
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
@@ -78,7 +78,7 @@ def concluded(
     confirmed = tuple(d for d in comparison.drifts if d.instrument.symbol != unconfirmed)
     both = Both(holdings, reading, comparison, Judgement(comparison.drifts, confirmed, (), {}))
     explained = {d.instrument: (why or {}).get(d.instrument.symbol, WHY) for d in confirmed}
-    return conclusion(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
+    return weigh(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
 
 
 def held(record: Record) -> dict[str, str]:
