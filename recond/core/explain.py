@@ -116,11 +116,11 @@ def _explain_one(
     tolerance: Decimal,
     delivered: Sequence[Effect],
 ) -> Explanation:
-    """One instrument by itself; shares that vanished contracts may have `delivered` are on suspicion only."""
+    """One instrument, of which all is that is `known`; shares that contracts `delivered` are on suspicion only."""
     since = base.at - patience.late
     moved = tuple(e for e in fills(known.executions, drift.instrument.symbol, known.strategies) if e.at >= since)
     booked = tuple(e for e in bookings(known.activities, drift.instrument, known.used) if _until(e) >= since)
-    changes = [c for c in known.changes if c.symbol == drift.instrument.symbol and c.seq > base.seq]
+    changes = [change for change in known.changes if change.seq > base.seq]
     lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
     if len(moved) + len(changes) > EFFECTS_MAX:
         return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")

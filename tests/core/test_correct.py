@@ -383,6 +383,9 @@ def test_a_difference_within_tolerance_does_not_hide_whose_it_is() -> None:
     before: Baseline = base(drift, "15.0001", 15)
     explanation = why(drift, before, executions=[fill(8, client="beta-1")], strategies=PREFIXES)
     assert after(drift, explanation) == {"alpha": 10, "beta": Decimal("13.0001")}
+    both = [fill(5, client="beta-1"), fill(3, 6, order="o2", client="alpha-1")]
+    shared = why(drift, before, executions=both, strategies=PREFIXES)
+    assert after(drift, shared) == {"alpha": 13, "beta": Decimal("10.0001")}
     two_for_one = shown("AAPL", 30, 120, *two("10.00005", 5))
     doubled = why(two_for_one, base(two_for_one, 15, "15.00005"), activities=split(15, 30))
     assert str(doubled.parts[0].ratio) == "2:1"
@@ -418,3 +421,13 @@ def test_what_was_booked_in_new_shares_is_not_scaled() -> None:
     )
     assert [part.cause for part in explanation.parts] == [Cause.SPLIT]
     assert after(drift, explanation) == {"alpha": 120, "beta": 85}
+    old = replace(booked, at=BASE_AT + timedelta(minutes=1.1))
+    before = why(
+        replace(drift, broker=Decimal(210)),
+        base(drift, 100),
+        executions=[fill(5, 1, client="beta-1")],
+        activities=split(105, 210),
+        changes=[old],
+        strategies=PREFIXES,
+    )
+    assert after(replace(drift, broker=Decimal(210)), before) == {"alpha": 120, "beta": 90}

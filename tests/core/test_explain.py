@@ -55,7 +55,8 @@ def test_what_was_never_seen_was_flat_when_all_was_settled() -> None:
     assert base_of(drift, {drift.instrument: flat}, NOW, 4) == Baseline(
         drift.instrument, Decimal(0), Decimal(0), None, NOW, 4
     )
-    assert base_of(drift, {drift.instrument: held}, NOW, 4) is held
+    for known in (held, base(drift, 5, 0), base(drift, 0, 5)):
+        assert base_of(drift, {drift.instrument: known}, NOW, 4) is known
     assert base_of(drift, {drift.instrument: flat}, BASE_AT - timedelta(hours=1), 4) is flat
 
 
@@ -81,6 +82,9 @@ def test_what_an_acceptance_without_meaning_leaves_is_nobodys_fill() -> None:
     drift = replace(drift_of("AAPL", 3, row("AAPL", 5)), accepted=Decimal(5))
     explanation = why(drift, base(drift, 10, 5), executions=[fill(-7, client="mean-1")])
     assert causes(explanation) == [(Cause.MISSED_FILL, Decimal(-7), "mean")]
+    short = replace(drift_of("AAPL", -3, row("AAPL", -5)), accepted=Decimal(-5))
+    explanation = why(short, base(short, -10, -5), executions=[fill(7, client="mean-1")])
+    assert causes(explanation) == [(Cause.MISSED_FILL, Decimal(7), "mean")]
 
 
 @pytest.mark.parametrize(
@@ -377,6 +381,9 @@ def test_of_two_splits_each_has_its_ratio() -> None:
     second = [replace(leg, id=f"{leg.id}-later", group_id="h") for leg in split(200, 600)]
     explanation = why(drift, base(drift, 100), activities=[*split(100, 200), *second])
     assert [(str(part.ratio), part.quantity) for part in explanation.parts] == [("2:1", 100), ("3:1", 400)]
+    of_nothing = drift_of("AAPL", 15)
+    (part,) = why(of_nothing, base(of_nothing, 0), activities=[booking("SPLIT", 15)]).parts
+    assert (part.cause, part.ratio) == (Cause.SPLIT, None)
 
 
 def test_what_only_has_a_day_may_have_come_at_any_time_of_it() -> None:
@@ -395,6 +402,7 @@ def test_cash_in_lieu_of_fractions_is_waited_for() -> None:
     early = why(drift, base(drift, 33))
     assert (early.cause, str(early.parts[0].ratio)) == (Cause.SPLIT, "1:20")
     assert early.wait is not None
+    assert why(drift, base(drift, 33), age_s=600).wait is not None
     assert why(drift, base(drift, 33), age_s=601).wait is None
     told = why(drift, base(drift, 33), activities=split(33, 1, lieu=True))
     assert (told.wait, told.evident, str(told.parts[0].ratio)) == (None, True, "1:20")
@@ -443,6 +451,9 @@ def test_what_nothing_explains_waits_for_the_legs_of_an_open_group() -> None:
         [gone, came], [base(gone, 10), base(came, 0)], booking("MA", -10, sub_type="SMA", group="g")
     )
     assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.UNEXPLAINED, True)]
+    whole = [booking("MA", q, symbol=s, sub_type="SMA", group="g") for s, q in (("AAPL", -10), ("BRK.B", 7))]
+    explanations = together([gone, came], [base(gone, 10), base(came, 0)], *whole)
+    assert [(e.cause, e.wait) for e in explanations] == [(Cause.MERGER, None), (Cause.UNEXPLAINED, None)]
 
 
 def test_a_contract_past_its_expiry_is_suspected_to_have_expired() -> None:
@@ -478,6 +489,8 @@ def test_a_contract_that_went_as_its_shares_came_was_delivered(
     kind = "OPEXC" if cause is Cause.OPTION_EXERCISE else "OPASN"
     entries = booking(kind, -held, symbol=contract), booking("OPTRD", shares, symbol="AAPL")
     assert [(e.cause, e.evident) for e in together([gone, came], before, *entries)] == [(cause, True), (cause, True)]
+    expired = booking("OPEXP", -held, symbol=contract)
+    assert [e.cause for e in together([gone, came], before, expired)] == [Cause.OPTION_EXPIRY, cause]
     more = drift_of("AAPL", 301 + shares, row("AAPL", 300))
     assert [e.cause for e in together([gone, more], before)] == [Cause.UNEXPLAINED, Cause.UNEXPLAINED]
 
