@@ -30,12 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hush()
     if asked.seed is not None:
         mode = asked.mode or MODES[asked.seed % len(MODES)]
-        verdicts = [play(asked.seed, mode)]
+        played = iter([play(asked.seed, mode)])
     else:
-        verdicts = list(play_many(asked.first, asked.seeds))
-    for verdict in verdicts:
+        played = play_many(asked.first, asked.seeds)
+    verdicts = []
+    for verdict in played:
+        verdicts.append(verdict)
         if not verdict.good:
             sys.stdout.write(f"{tell(verdict)}\n")
+            sys.stdout.flush()  # there may be half an hour to go
     found = sorted(seconds for verdict in verdicts for seconds in verdict.found)
     false, missed = sum(len(v.false) for v in verdicts), sum(len(v.missed) for v in verdicts)
     runs, drifts = sum(v.runs for v in verdicts), sum(v.drifts for v in verdicts)
