@@ -461,6 +461,18 @@ async def test_no_minute_sees_more_requests_than_the_budget(limit: int) -> None:
         assert min(last - first for first, last in zip(moments, moments[limit:], strict=False)) > 59.99
 
 
+async def test_a_verdict_waits_for_what_moved() -> None:
+    """While no look-up gets to the reading that shows the drift it is pending; then it is corrected at once."""
+    async with world({"AAPL": 7}, {"AAPL": 5}) as made:
+        made.broker.pages = 100
+        await asyncio.sleep(120)
+        assert made.ledger.sums() == {"AAPL": 5}
+        assert [p.instrument.symbol for p in made.runs[-1].pending] == ["AAPL"]
+        made.broker.pages = 1
+        await asyncio.sleep(5)
+        assert made.ledger.sums() == {"AAPL": 7}
+
+
 @pytest.mark.parametrize("spent", [False, True])
 async def test_a_gap_is_closed_as_soon_as_the_budget_allows(spent: bool) -> None:
     """A look-up that was cut short, or found no budget, is gone on with though nothing else asks for a pass."""
