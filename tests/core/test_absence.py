@@ -107,6 +107,8 @@ def test_case_30_unknown_figure_proves_nothing(holdings: Holdings, account: Acco
     reasons = doubts([gone(1), gone(None, symbol="OTHER")], holdings, account)
     assert len(reasons) == 2
     assert all(word in reason and reason.startswith("not shown by the broker") for reason in reasons.values())
+    many = doubts([gone(1, symbol=f"GONE{n}") for n in range(3)], holdings, account, open_positions=3)
+    assert [word in reason for reason in many.values()] == [True] * 3
 
 
 @pytest.mark.parametrize(

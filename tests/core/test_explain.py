@@ -343,6 +343,9 @@ def test_two_causes_at_once_are_both_told() -> None:
     ]
     assert explanation.cause is Cause.TRANSFER
     assert explanation.causes == (Cause.TRANSFER, Cause.MISSED_FILL)
+    sold = drift_of("AAPL", 8, row("AAPL", 10))
+    larger = why(sold, base(sold, 10), executions=[fill(-7, client="mean-1")], activities=[booking("ACATS", 5)])
+    assert larger.causes == (Cause.MISSED_FILL, Cause.TRANSFER)
 
 
 def test_a_split_is_proven_by_its_legs() -> None:
