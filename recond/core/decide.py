@@ -63,7 +63,7 @@ def decide(drift: Drift, explanation: Explanation, policy: Policy, matters: Matt
     if decision is not None and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger):
         return replace(_by_policy(drift, explanation, policy, matters, doubt, now), decision=_ended(decision, MOVED))
     if decision is not None and decision.hold_id is not None:
-        outcome = _by_policy(drift, explanation, policy, replace(matters, hold=None), None, now)
+        outcome = _by_policy(drift, explanation, policy, matters, None, now)
         return replace(outcome, decision=_ended(decision, DONE))
     if decision is None or doubt is not None:
         outcome = _by_policy(drift, explanation, policy, matters, doubt, now)

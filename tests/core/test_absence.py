@@ -107,6 +107,8 @@ def test_case_30_unknown_figure_proves_nothing(holdings: Holdings, account: Acco
     reasons = doubts([gone(1), gone(None, symbol="OTHER")], holdings, account)
     assert len(reasons) == 2
     assert all(word in reason and reason.startswith("not shown by the broker") for reason in reasons.values())
+    many = doubts([gone(1, symbol=f"GONE{n}") for n in range(3)], holdings, account, open_positions=3)
+    assert [word in reason for reason in many.values()] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -203,3 +205,19 @@ def test_case_30_unknown_equity_or_worth_proves_nothing_of_many() -> None:
     assert len(doubts(many, shown(), account_of(0), open_positions=3, equity_before=None)) == 3
     assert len(doubts(many, shown(), account_of(0, equity=None), open_positions=3)) == 3
     assert len(doubts([*many[:2], gone(None)], shown(), account_of(0), open_positions=3)) == 3
+
+
+def test_what_a_position_cost_is_its_price_times_its_quantity() -> None:
+    """Four at seven each: a gap of ten says nothing of them, one of fourteen does."""
+    held = row("GONE", 4, entry_price=7)
+    missing = Drift(Instrument("us_equity", "GONE"), Kind.MISSING_AT_BROKER, ZERO, held.quantity, None, (held,))
+    assert doubts([missing], shown(1990), account_of(2000)) == {}
+    assert doubts([missing], shown(1986), account_of(2000)) != {}
+
+
+def test_equity_that_fell_by_less_than_half_of_what_is_gone_bears_it_out() -> None:
+    """To the cent."""
+    many = [gone(w, symbol=f"GONE{n}") for n, w in enumerate((50, 30, 20))]
+    for fallen, believed in (("49.75", True), ("50", False)):
+        account = account_of(0, 0, VAST - Decimal(fallen))
+        assert (doubts(many, shown(), account, open_positions=3) == {}) is believed

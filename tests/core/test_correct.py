@@ -272,6 +272,14 @@ def test_an_accepted_difference_stays_out_of_the_rows() -> None:
     assert after(drift, parts(owned(3, "beta"))) == {"alpha": 10, "beta": 8}
     divided = replace(drift_of("AAPL", 46, *two(10, 5)), accepted=Decimal(10))
     assert after(divided, parts(owned(3, "beta"), scaled_by(2, 1, 23))) == {"alpha": 20, "beta": 16}
+    both = decide(
+        replace(divided, accepted=Decimal(5)), parts(owned(3, "beta"), scaled_by(2, 1, 23)), USE_BROKER, Matters(), NOW
+    )
+    assert both.accepted is not None
+    assert both.accepted.difference == 10
+    assert {c.strategy_id: c.after for c in both.corrections} == {"alpha": 20, "beta": 16}
+    left = decide(both.drift, both.explanation, Policy(Resolution.MANUAL, {}), Matters(), NOW)
+    assert (left.accepted, left.corrections) == (None, ())
     alone = replace(drift_of("AAPL", 40, *two(10, 5)), accepted=Decimal(10))
     assert after(alone, parts(scaled_by(2, 1, 20))) == {"alpha": 20, "beta": 10}
     private = replace(drift_of("AAPL", 20), accepted=Decimal(20))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.correct import correct
-from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide
+from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide, stranded
 from recond.core.diff import diff
 from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
 from recond.core.run import AcceptedNow, Explanation, Outcome, Part
@@ -103,6 +103,13 @@ def test_more_digits_than_the_ledger_takes_are_an_operators_matter() -> None:
     assert outcome.conflict is not None
     assert not outcome.conflict.resolved
     assert "more digits than the ledger takes" in outcome.explanation.text
+    two = row("AAPL", 100, "a"), row("AAPL", 5, "b", row_id=2)
+    drift = replace(drift_of("AAPL", "107.00000000000000000000000000000000000001", *two))
+    quantities = (("a", Decimal("1e-38")), ("b", Decimal(2)))
+    parts = tuple(Part(Cause.MISSED_FILL, q, owned=True, strategy_id=whose) for whose, q in quantities)
+    assert decide(drift, Explanation(Cause.MISSED_FILL, "", parts), USE_BROKER, Matters(), NOW).corrections == ()
+    longest = drift_of("AAPL", "1" * QUANTITY_LENGTH_MAX, row("AAPL", 5))
+    assert decide(longest, WHY, USE_BROKER, Matters(), NOW).corrections
 
 
 @given(drifts(), st.sampled_from(list(Resolution)))
@@ -372,6 +379,9 @@ def test_the_ledger_stands_when_the_operator_says_so() -> None:
     assert outcome.accepted == Accepted(SEVERAL.instrument, Decimal(-1), LATER, "ann", "a loan")
     assert (conflict_of(outcome).resolved_by, conflict_of(outcome).resolved_at) == ("ann", LATER)
     assert outcome.settled
+    assert outcome.decision is not None
+    assert outcome.decision.outcome == "done"
+    assert stranded(decision(SEVERAL)).outcome == "it ended by itself"
 
 
 def test_an_operator_who_names_no_row_among_several_is_told_to() -> None:

@@ -73,6 +73,8 @@ def test_a_ledger_that_moved_without_a_journal_is_unexplained() -> None:
     """What the journal does not tell of is claimed for nothing, alone or beside a fill that was missed."""
     drift = drift_of("AAPL", 10, row("AAPL", 13))
     assert why(drift, base(drift, 10)).cause is Cause.UNEXPLAINED
+    little = drift_of("AAPL", "10.00015", row("AAPL", 10))
+    assert why(little, base(little, "10.0001", 10)).cause is Cause.UNEXPLAINED
     beside = drift_of("AAPL", 15, row("AAPL", 13))
     assert why(beside, base(beside, 10), executions=[fill(5)]).cause is Cause.UNEXPLAINED
 
@@ -335,6 +337,9 @@ def test_two_causes_at_once_are_both_told() -> None:
     ]
     assert explanation.cause is Cause.TRANSFER
     assert explanation.causes == (Cause.TRANSFER, Cause.MISSED_FILL)
+    sold = drift_of("AAPL", 8, row("AAPL", 10))
+    larger = why(sold, base(sold, 10), executions=[fill(-7, client="mean-1")], activities=[booking("ACATS", 5)])
+    assert larger.causes == (Cause.MISSED_FILL, Cause.TRANSFER)
 
 
 def test_a_split_is_proven_by_its_legs() -> None:
@@ -451,6 +456,9 @@ def test_what_nothing_explains_waits_for_the_legs_of_an_open_group() -> None:
         [gone, came], [base(gone, 10), base(came, 0)], booking("MA", -10, sub_type="SMA", group="g")
     )
     assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.UNEXPLAINED, True)]
+    half = [booking("MA", -10, sub_type="SMA", group="g"), booking("ACATS", 5, symbol="MSFT")]
+    explanations = together([gone, came], [base(gone, 10), base(came, 0)], *half)
+    assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.TRANSFER, False)]
     whole = [booking("MA", q, symbol=s, sub_type="SMA", group="g") for s, q in (("AAPL", -10), ("BRK.B", 7))]
     explanations = together([gone, came], [base(gone, 10), base(came, 0)], *whole)
     assert [(e.cause, e.wait) for e in explanations] == [(Cause.MERGER, None), (Cause.UNEXPLAINED, None)]
