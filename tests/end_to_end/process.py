@@ -145,7 +145,8 @@ class Daemon(Child):
         """Wait until it answers; fails with its output when it ends before."""
         await until(lambda: self._url() or not self.alive, what=lambda: f"an answer from recond:\n{self.text}")
         assert self._url(), f"recond ended with {self._process.wait()}:\n{self.text}"
-        self._session = aiohttp.ClientSession(self._url())
+        # A connection for each request: aiohttp does not repeat a POST when the daemon has just closed an idle one.
+        self._session = aiohttp.ClientSession(self._url(), connector=aiohttp.TCPConnector(force_close=True))
         assert await self.get("/healthz") == {"status": "ok"}
 
     def _url(self) -> str | None:

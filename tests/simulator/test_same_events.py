@@ -17,7 +17,8 @@ from tests.simulator.asking import until
 
 NOW = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
 Seen = tuple[str, tuple[object, ...]]
-"""The word for an event and, of a fill, what moved."""
+"""The word for an event and, of a fill or what amends one, what moved."""
+AMENDMENTS = "trade_correct", "trade_bust"
 
 
 def script(simulator: Simulator) -> None:
@@ -62,14 +63,17 @@ async def with_alpaca_py(simulator: Simulator, act: Callable[[], None]) -> list[
 
 
 def _fill(update: dict[str, Any]) -> tuple[object, ...]:
-    if update["event"] not in ("fill", "partial_fill"):
+    event, order = update["event"], update["order"]
+    if event not in ("fill", "partial_fill", *AMENDMENTS):
         return ()
-    order = update["order"]
     sign = 1 if order["side"] == "buy" else -1
-    numbers = (sign * Decimal(update["qty"]), update["price"], order["filled_qty"], update["position_qty"])
     at = datetime.fromisoformat(update["timestamp"])
-    symbol = order["symbol"].replace("/", "")
-    return (symbol, order["id"], update["execution_id"], at, *map(Decimal, numbers))
+    told = (order["symbol"].replace("/", ""), order["id"], update["execution_id"], at)
+    if event in AMENDMENTS:
+        right = 0 if event == "trade_bust" else sign * Decimal(update["qty"])
+        return (*told, right, update["previous_execution_id"])
+    numbers = (sign * Decimal(update["qty"]), update["price"], order["filled_qty"], update["position_qty"])
+    return (*told, *map(Decimal, numbers))
 
 
 async def with_recond(simulator: Simulator, act: Callable[[], None]) -> list[Seen]:
@@ -88,14 +92,14 @@ def _execution(event: StreamEvent) -> tuple[object, ...]:
     if not event.executions:
         return ()
     [one] = event.executions[:1]
-    return (
-        one.symbol, one.order_id, one.execution_id, one.at,
-        one.quantity, one.price, one.cum_quantity, one.position_quantity,
-    )  # fmt: skip
+    told = (one.symbol, one.order_id, one.execution_id, one.at, one.quantity)
+    if event.name in AMENDMENTS:
+        return (*told, one.previous_id)
+    return (*told, one.price, one.cum_quantity, one.position_quantity)
 
 
 async def test_alpaca_py_and_recond_see_the_same_events() -> None:
-    """Every event of a day, in order, and of each fill the order, the execution, the time and the quantities."""
+    """Every event of a day, in order, and of each fill or what amends it the order, execution, time and quantities."""
     seen = []
     client: Callable[[Simulator, Callable[[], None]], Awaitable[list[Seen]]]
     for client in (with_alpaca_py, with_recond):
