@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from recond.core.diff import Comparison, diff
-from recond.core.model import BrokerPosition, Holdings, Instrument, Kind, LedgerRow, Unreadable
-from tests.core.strategies import TOLERANCE, ZERO, Books, books, exact_sum, position, row
+from recond.core.model import Accepted, BrokerPosition, Holdings, Instrument, Kind, LedgerRow, Unreadable
+from tests.core.strategies import NOW, TOLERANCE, ZERO, Books, books, exact_sum, position, row
 
 
 def compare(given_books: Books) -> Comparison:
@@ -175,3 +175,39 @@ def test_ignored_symbols_are_left_out_of_everything() -> None:
         ignore=ignore,
     )
     assert outcome == Comparison((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("held", "ledger", "accepted", "agrees", "left"),
+    [
+        ("15", "10", "5", True, "5"),
+        ("15.0001", "10", "5", True, "5"),
+        ("14.9999", "10", "5", True, "5"),
+        ("15.00011", "10", "5", False, "5"),
+        ("14.99989", "10", "5", False, "5"),
+        ("5", "10", "5", False, "5"),
+        ("-15", "-10", "-5", True, "-5"),
+        ("5", "10", "-5", True, "-5"),
+        ("10", "10", "5", True, "0"),
+        ("10.00005", "10", "5", True, "0"),
+        ("15", "10", "0", False, "0"),
+        ("5", "0", "5", True, "5"),
+        ("0", "5", "-5", True, "-5"),
+        ("5", "-5", "10", True, "10"),
+    ],
+)
+def test_what_is_accepted_is_no_drift_while_it_is_just_that(
+    held: str, ledger: str, accepted: str, agrees: bool, left: str
+) -> None:
+    """Signed and to the tolerance, whatever its kind; once both sides agree nothing is left of it."""
+    instrument = Instrument("us_equity", "AAPL")
+    known = {instrument: Accepted(instrument, Decimal(accepted), NOW, "ann")}
+    shown = (position("AAPL", held),) if Decimal(held) else ()
+    rows = (row("AAPL", ledger),) if Decimal(ledger) else ()
+    outcome = diff(Holdings(shown), rows, (), TOLERANCE, frozenset(), known)
+    assert bool(outcome.agreements) is agrees
+    (found,) = outcome.agreements or outcome.drifts
+    assert (found.accepted, found.rows) == (Decimal(left), rows)
+    elsewhere = {Instrument("us_equity", "MSFT"): next(iter(known.values()))}
+    alone = diff(Holdings(shown), rows, (), TOLERANCE, frozenset(), elsewhere)
+    assert [d.accepted for d in (*alone.drifts, *alone.agreements)] == [0]
