@@ -17,6 +17,7 @@ from recond.core.model import (
     Accepted,
     AccountState,
     Baseline,
+    BrokerPosition,
     Cause,
     Conflict,
     Decision,
@@ -30,7 +31,7 @@ from recond.core.model import (
     Resolution,
     Unreadable,
 )
-from recond.core.run import Explanation, Outcome, Pending, Problem, Reason, Record, Refresh, Run, RunStatus
+from recond.core.run import Explanation, Outcome, Part, Pending, Problem, Reason, Record, Refresh, Run, RunStatus
 from tests.core.strategies import CLASSES, NOW, TOLERANCE, Books, books, drift_of, position, row
 
 USE_BROKER = Policy(Resolution.USE_BROKER, {})
@@ -501,3 +502,160 @@ def test_drift_of_the_helpers_is_what_diff_makes() -> None:
     """The drifts that tests make by hand are those that the comparison of the same rows gives."""
     made = diff(Holdings((position("AAPL", 5),)), (row("AAPL", 3),), (), TOLERANCE, frozenset()).drifts
     assert made == (drift_of("AAPL", 5, row("AAPL", 3)),)
+
+
+# What an operator has accepted or decided, and whether all was quiet
+
+
+def acceptance(symbol: str, difference: int) -> Accepted:
+    """What an operator has accepted an hour ago."""
+    return Accepted(Instrument(CLASSES[symbol], symbol), Decimal(difference), THEN, "ann")
+
+
+def order(symbol: str, **more: object) -> Decision:
+    """What an operator has decided, about a conflict unless a hold is named."""
+    made = Decision(1, Instrument(CLASSES[symbol], symbol), Resolution.USE_DB, Decimal(5), Decimal(3), "ann", NOW)
+    return replace(made, **{"conflict_id": 5, **more})  # type: ignore[arg-type]
+
+
+def ended_pass(
+    held: tuple[BrokerPosition, ...],
+    rows: tuple[LedgerRow, ...],
+    *,
+    policy: Policy = USE_BROKER,
+    why: Explanation = WHY,
+    waiting: str = "",
+    doubted: str = "",
+    ignore: frozenset[str] = frozenset(),
+    **known: object,
+) -> Record:
+    """A pass over both sides with what is known of before; operators' decisions are acted on."""
+    reading = LedgerReading(rows, seq=9, **known)  # type: ignore[arg-type]
+    comparison = diff(Holdings(held), rows, reading.unreadable, TOLERANCE, ignore, reading.accepted)
+    decisions = {decision.instrument: decision for decision in reading.decisions}
+    holds = {hold.instrument: hold for hold in reading.holds}
+    outcomes = []
+    for drift in comparison.drifts:
+        symbol, each = drift.instrument.symbol, drift.instrument
+        doubt = "not shown" if symbol == doubted else None
+        if symbol != waiting:
+            matters = Matters(doubt, hold=holds.get(each), decision=decisions.get(each))
+            outcomes.append(decide(drift, why, policy, matters, NOW))
+    pending = [pending_of(d) for d in comparison.drifts if d.instrument.symbol == waiting]
+    return conclude(HEADER, Holdings(held), reading, comparison, outcomes, pending, 77.0, ignore, NOW)
+
+
+@pytest.mark.parametrize(
+    ("held", "ledger", "changes", "stays"),
+    [
+        (15, 10, {}, True),
+        (10, 10, {}, False),
+        (18, 10, {}, True),
+        (18, 10, {"policy": MANUAL}, True),
+        (3, 5, {}, False),
+        (3, 5, {"policy": MANUAL}, True),
+        (3, 5, {"doubted": "AAPL"}, True),
+        (3, 5, {"waiting": "AAPL"}, True),
+        (0, 0, {}, False),
+        (0, 0, {"ignore": frozenset({"AAPL"})}, True),
+        (0, 0, {"unreadable": (Unreadable("AAPL", "?"),)}, True),
+        (0, 0, {"unreadable": (Unreadable(None, "?"),)}, True),
+    ],
+)
+def test_an_accepted_difference_lasts_while_it_has_a_meaning(
+    held: int, ledger: int, changes: dict[str, object], stays: bool
+) -> None:
+    """Agreement ends it, and a correction that had to go past it; what is undecided, unread or ignored does not."""
+    accepted = acceptance("AAPL", 5)
+    shown = (position("AAPL", held),) if held else ()
+    rows = (row("AAPL", ledger),) if ledger else ()
+    record = ended_pass(shown, rows, accepted={accepted.instrument: accepted}, **changes)  # type: ignore[arg-type]
+    assert record.ended_accepted == (() if stays else (accepted,))
+    assert len(record.run.accepted) == stays
+
+
+def test_a_difference_that_is_accepted_anew_is_there_once() -> None:
+    """The newer word counts; the ledger's quantity stands and is what both are known to hold."""
+    accepted = acceptance("AAPL", 1)
+    record = ended_pass(
+        (position("AAPL", 5),),
+        (row("AAPL", 3),),
+        policy=MANUAL,
+        accepted={accepted.instrument: accepted},
+        decisions=(order("AAPL"),),
+    )
+    assert (len(record.run.accepted), record.ended_accepted, record.run.corrections) == (1, (), ())
+    assert [outcome.accepted.difference for outcome in record.run.outcomes if outcome.accepted is not None] == [2]
+    assert [(b.broker_quantity, b.ledger_quantity) for b in record.baselines] == [(5, 3)]
+
+
+def test_shares_of_what_is_accepted_are_not_the_rows() -> None:
+    """An only row beside an accepted difference has its share of the value, and keeps its own entry price."""
+    accepted = acceptance("AAPL", 5)
+    (refresh,) = ended_pass(
+        (position("AAPL", 15),), (row("AAPL", 10),), accepted={accepted.instrument: accepted}
+    ).refreshes
+    assert (refresh.entry_price, refresh.market_value, refresh.unrealized_pl) == (7, 100, 30)
+
+
+def test_a_decision_about_what_has_ended_by_itself_comes_to_nothing() -> None:
+    """But not while its instrument, or any, is undecided."""
+    agreed, undecided = order("AAPL"), order("MSFT")
+    record = ended_pass((position("MSFT", 5),), (row("MSFT", 3),), waiting="MSFT", decisions=(agreed, undecided))
+    assert record.ended_decisions == (replace(agreed, outcome="it ended by itself"),)
+    unread = ended_pass((), (), unreadable=(Unreadable(None, "?"),), decisions=(agreed,))
+    assert unread.ended_decisions == ()
+    judged = ended_pass((position("AAPL", 5),), (row("AAPL", 3),), decisions=(agreed,))
+    assert judged.ended_decisions == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "quiet"),
+    [
+        ({}, True),
+        ({"policy": MANUAL}, False),
+        ({"doubted": "AAPL"}, False),
+        ({"waiting": "AAPL"}, False),
+        ({"unreadable": (Unreadable("MSFT", "?"),)}, False),
+    ],
+)
+def test_all_is_quiet_when_nothing_is_left_open(changes: dict[str, object], quiet: bool) -> None:
+    """An open conflict or hold, something pending or unread: then what neither side has need not have been flat."""
+    assert ended_pass((position("AAPL", 5),), (row("AAPL", 3),), **changes).quiet is quiet  # type: ignore[arg-type]
+
+
+def test_a_hold_says_what_has_ended_it() -> None:
+    """Evidence, an operator who accepted just that hold, or proof."""
+    gone, rows = hold("AAPL"), (row("AAPL", 1),)
+    part = Part(Cause.TRANSFER, Decimal(-1), activities=("a",))
+    told = Explanation(Cause.TRANSFER, "t", (part,), proven=True)
+    word = order("AAPL", broker_quantity=Decimal(0), ledger_quantity=Decimal(1), hold_id=6)
+    for record, ended_by in (
+        (ended_pass((), rows, holds=(gone,), why=told), "explained"),
+        (ended_pass((), rows, holds=(gone,)), "proven"),
+        (ended_pass((), rows, holds=(gone,), doubted="AAPL", decisions=(word,)), "accepted by ann"),
+        (ended_pass((), rows, holds=(gone,), decisions=(replace(word, hold_id=None),)), "proven"),
+    ):
+        assert [ended.ended_by for ended in record.run.ended_holds] == [ended_by]
+
+
+def test_what_was_accepted_decided_or_released_is_withheld_with_its_symbol() -> None:
+    """Nothing of a changed symbol ends, and the pass was neither settled nor quiet; other symbols' changes are free."""
+    accepted, decided = acceptance("AAPL", 5), order("AAPL")
+    record = ended_pass(
+        (position("AAPL", 10),), (row("AAPL", 10),), accepted={accepted.instrument: accepted}, decisions=(decided,)
+    )
+    assert (len(record.ended_accepted), len(record.ended_decisions)) == (1, 1)
+    assert withhold(record, frozenset({"MSFT"})) == record
+    kept = withhold(record, frozenset({"AAPL"}))
+    assert (kept.ended_accepted, kept.ended_decisions) == ((), ())
+    for open_before in ({"holds": (hold("AAPL"),)}, {"conflicts": (conflict("AAPL"),)}):
+        record = ended_pass((position("AAPL", 10),), (row("AAPL", 10),), **open_before)  # type: ignore[arg-type]
+        assert (record.quiet, record.equity) == (True, 5000)
+        kept = withhold(record, frozenset({"AAPL"}))
+        assert (kept.quiet, kept.equity) == (False, None)
+        assert kept.settled is ("conflicts" in open_before)
+        assert (kept.run.ended_conflicts, kept.run.ended_holds) == ((), ())
+        assert withhold(record, frozenset({"MSFT"})).quiet
+    drifting = ended_pass((position("AAPL", 5),), (), policy=USE_BROKER)
+    assert (drifting.quiet, withhold(drifting, frozenset({"AAPL"})).quiet) == (True, False)
