@@ -8,6 +8,7 @@ May not know a table.
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,6 +27,9 @@ SHORT_WAITS = "PRAGMA busy_timeout = 250"
 RETRY_S = 0.01
 CLOSE_S = 0.5
 """How long a transaction may go on when the connection is to be closed, before it is undone."""
+CHECK_OPERATIONS = 10_000
+"""After so many of SQLite's operations, about a millisecond, it is asked whether that is over. `interrupt()` from
+another thread would not do: it has no effect between two rows of a statement, which is when Python lets it come."""
 _LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 T = TypeVar("T")
@@ -42,6 +46,7 @@ class Connection:
         self._path, self._connection, self._on_commit = path, connection, on_commit
         self._lock = asyncio.Lock()
         self._closing = False
+        self._undone_at_s = math.inf
 
     async def reading(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
         """What `work` returns, all of it read at one moment; a locked ledger calls it again."""
@@ -70,6 +75,7 @@ class Connection:
             if self._closing:
                 raise LedgerUnavailable(f"the ledger {self._path} is being closed", hint="recond was told to stop")
             with port_errors(self._path):
+                await self._connection.set_progress_handler(self._is_over, CHECK_OPERATIONS)
                 try:
                     await self._patiently(lambda: self._connection.execute(begin))
                     result = await work(self._connection)
@@ -97,21 +103,14 @@ class Connection:
     async def close(self) -> None:
         """Close after the transaction under way, if any: it waits for no lock any more, and is undone when it lasts."""
         self._closing = True
-        interrupting = asyncio.create_task(self._interrupt(), name="interrupt the ledger")
-        try:
-            async with self._lock:
-                interrupting.cancel()
-                with port_errors(self._path):
-                    await self._connection.close()
-        finally:
-            interrupting.cancel()
+        self._undone_at_s = time.monotonic() + CLOSE_S
+        async with self._lock:
+            with port_errors(self._path):
+                await self._connection.close()
 
-    async def _interrupt(self) -> None:
-        """Break off what lasts, again and again: between two rows of a statement an interrupt has no effect."""
-        await asyncio.sleep(CLOSE_S)
-        while True:
-            await self._connection.interrupt()
-            await asyncio.sleep(RETRY_S)
+    def _is_over(self) -> bool:
+        """Whether what runs has to be broken off; on the connection's thread."""
+        return time.monotonic() >= self._undone_at_s
 
 
 async def connect(path: Path) -> aiosqlite.Connection:
