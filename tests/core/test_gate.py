@@ -152,3 +152,10 @@ def test_clear_means_that_no_reason_is_left(
     assert (aapl.state is GateState.CLEAR) == (good and not (conflicts or holds or pending or unknown))
     assert (whole.state is GateState.CLEAR) == (good and not (conflicts or holds or IN_MOTION in pending))
     assert all((gate.reasons == ()) == (gate.state is GateState.CLEAR) for gate in (whole, aapl))
+
+
+def test_a_gap_in_the_evidence_closes_the_gate() -> None:
+    """What the stream may have lost has not been asked for: for every symbol it is not known whether one may trade."""
+    for gate in gates(replace(CLEAN, evidence_gap=True)):
+        assert gate.state is GateState.UNKNOWN
+        assert [reason.code for reason in gate.reasons] == ["evidence_gap"]
