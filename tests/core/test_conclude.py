@@ -316,7 +316,7 @@ def refreshes_of(held: Holdings, *rows: LedgerRow) -> tuple[Refresh, ...]:
 
 def test_prices_of_an_only_row_are_the_brokers() -> None:
     """The only row of an agreeing instrument gets the broker's figures as they are."""
-    held = replace(position("AAPL", 5), unrealized_pl=Decimal(10), unrealized_plpc=Decimal("0.25"))
+    held = replace(position("AAPL", 5), unrealized_pl=Decimal(11), unrealized_plpc=Decimal("0.3"))
     (refresh,) = refreshes_of(Holdings((held,)), row("AAPL", 5))
     assert refresh == Refresh(
         row_id=1,
@@ -326,8 +326,8 @@ def test_prices_of_an_only_row_are_the_brokers() -> None:
         entry_price=Decimal(8),
         price=Decimal(10),
         market_value=Decimal(50),
-        unrealized_pl=Decimal(10),
-        unrealized_plpc=Decimal("0.25"),
+        unrealized_pl=Decimal(11),
+        unrealized_plpc=Decimal("0.3"),
     )
 
 
@@ -621,7 +621,8 @@ def test_a_decision_about_what_has_ended_by_itself_comes_to_nothing() -> None:
 )
 def test_all_is_quiet_when_nothing_is_left_open(changes: dict[str, object], quiet: bool) -> None:
     """An open conflict or hold, something pending or unread: then what neither side has need not have been flat."""
-    assert ended_pass((position("AAPL", 5),), (row("AAPL", 3),), **changes).quiet is quiet  # type: ignore[arg-type]
+    record = ended_pass((position("AAPL", 5),), (row("AAPL", 3),), **changes)  # type: ignore[arg-type]
+    assert (record.quiet, record.read_at) == (quiet, NOW)
 
 
 def test_a_hold_says_what_has_ended_it() -> None:
@@ -637,6 +638,9 @@ def test_a_hold_says_what_has_ended_it() -> None:
         (ended_pass((), rows, holds=(gone,), decisions=(replace(word, hold_id=None),)), "proven"),
     ):
         assert [ended.ended_by for ended in record.run.ended_holds] == [ended_by]
+    lost = replace(gone, broker_quantity=Decimal(5))
+    (back,) = ended_pass((position("AAPL", 5),), (row("AAPL", 5),), holds=(lost,)).run.ended_holds
+    assert back.ended_by == "agreement"
 
 
 def test_what_was_accepted_decided_or_released_is_withheld_with_its_symbol() -> None:

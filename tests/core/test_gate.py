@@ -176,3 +176,10 @@ def test_accepted_difference_that_claims_too_much_blocks_its_symbol(
     if expected[1] == "blocked":
         [reason] = gates(run)[1].reasons
         assert (reason.code, reason.symbol, "ann" in reason.text) == ("accepted_difference", "AAPL", True)
+
+
+def test_a_gap_in_the_evidence_closes_the_gate() -> None:
+    """What the stream may have lost has not been asked for: for every symbol it is not known whether one may trade."""
+    for gate in gates(replace(CLEAN, evidence_gap=True)):
+        assert gate.state is GateState.UNKNOWN
+        assert [reason.code for reason in gate.reasons] == ["evidence_gap"]

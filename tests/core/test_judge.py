@@ -453,3 +453,25 @@ def test_each_drift_is_judged_by_itself() -> None:
     assert (pending.broker, pending.ledger, pending.since_s) == (1, 0, 20)
     assert not pending.in_motion
     assert set(second.sightings) == {old.instrument, new.instrument}
+
+
+def test_the_next_look_is_at_the_first_of_several_that_lag() -> None:
+    """One that tells what it has to become is looked at soon, though another one needs its whole lag."""
+    told, silent = Motion(99.0, Decimal(5), Decimal(5)), Motion(99.5, Decimal(3))
+    moment = Moment(100.0, 100.0)
+    assert look_again({}, {"AAPL": [told], "MSFT": [silent]}, moment, TIMING) == 102.0
+    assert look_again({}, {"MSFT": [silent]}, moment, TIMING) == 111.5
+    assert look_again({"AAPL": Decimal(5)}, {"AAPL": [told], "MSFT": [silent]}, moment, TIMING) == 111.5
+
+
+def test_what_is_said_of_a_drift_that_never_rests() -> None:
+    """That it is more than lateness can explain, and for how long it has been pending."""
+    sightings: Mapping[Instrument, Sighting] = {}
+    for second in range(0, 140, 10):
+        drift = drift_of("AAPL", 10 + second, row("AAPL", 3))
+        judgement = judge([drift], sightings, Moment(second, second), {"AAPL"}, {}, TIMING)
+        sightings = judgement.sightings
+    (pending,) = judgement.pending
+    assert (pending.in_motion, pending.overdue) == (True, True)
+    assert "more than lateness can explain, while it moves" in pending.why
+    assert "pending for 130 s, since it never rests" in pending.why
