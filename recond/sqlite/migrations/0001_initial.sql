@@ -108,8 +108,9 @@ CREATE TABLE corrections (
     UNIQUE (position_id, version)
 ) STRICT;
 
-CREATE INDEX corrections_of_run ON corrections (run_id);
+CREATE INDEX corrections_of_run ON corrections (run_id, symbol);
 CREATE INDEX corrections_of_symbol ON corrections (account, symbol, id);
+CREATE INDEX corrections_reversing ON corrections (reverses) WHERE reverses IS NOT NULL;
 CREATE INDEX corrections_unproven ON corrections (account, at) WHERE proven = 0;
 
 -- What evidence that came later says of a correction; it changes no quantity.
