@@ -229,6 +229,14 @@ def test_conflict_seen_again_is_neither_carried_nor_ended() -> None:
     assert [(c.id, c.sightings) for c in run.open_conflicts] == [(5, 4)]
 
 
+def test_conflict_of_another_kind_takes_its_place() -> None:
+    """The one that was open has ended, and the new one is not it."""
+    before = conflict("AAPL", kind=Kind.MISSING_AT_BROKER)
+    run = concluded(Holdings((position("AAPL", 5),)), (row("AAPL", 3),), policy=MANUAL, conflicts=(before,)).run
+    assert [(c.id, c.resolved_by) for c in run.ended_conflicts] == [(5, "superseded")]
+    assert [(c.id, c.kind) for c in run.open_conflicts] == [(None, Kind.QUANTITY)]
+
+
 @pytest.mark.parametrize(
     ("held", "rows", "changes", "ended_by"),
     [
@@ -339,6 +347,14 @@ def test_prices_of_several_rows_are_shared_out() -> None:
     assert (one.row_id, one.entry_price, one.market_value, one.unrealized_pl) == (1, 7, -40, -12)
     assert one.unrealized_plpc == Decimal("-0.428571429")
     assert (two.row_id, two.entry_price, two.market_value, two.unrealized_pl) == (2, 8, -10, -2)
+
+
+def test_what_cost_nothing_has_a_profit_and_no_rate() -> None:
+    """Shares of a spin-off may have no cost: there is nothing to divide by."""
+    rows = tuple(row("AAPL", 2, owner, row_id=n, entry_price=0) for n, owner in enumerate(("alpha", "beta")))
+    assert [(r.unrealized_pl, r.unrealized_plpc) for r in refreshes_of(Holdings((position("AAPL", 4),)), *rows)] == [
+        (20, None)
+    ] * 2
 
 
 def test_contract_size_is_in_the_profit_of_shared_rows() -> None:
@@ -661,5 +677,7 @@ def test_what_was_accepted_decided_or_released_is_withheld_with_its_symbol() -> 
         assert kept.settled is ("conflicts" in open_before)
         assert (kept.run.ended_conflicts, kept.run.ended_holds) == ((), ())
         assert withhold(record, frozenset({"MSFT"})).quiet
+    opened = withhold(ended_pass((), (row("AAPL", 5),), doubted="AAPL"), frozenset({"AAPL"}))
+    assert opened.run.open_holds == ()
     drifting = ended_pass((position("AAPL", 5),), (), policy=USE_BROKER)
     assert (drifting.quiet, withhold(drifting, frozenset({"AAPL"})).quiet) == (True, False)

@@ -461,6 +461,7 @@ def test_the_next_look_is_at_the_first_of_several_that_lag() -> None:
     moment = Moment(100.0, 100.0)
     assert look_again({}, {"AAPL": [told], "MSFT": [silent]}, moment, TIMING) == 102.0
     assert look_again({}, {"MSFT": [silent]}, moment, TIMING) == 111.5
+    assert look_again({}, {"AAPL": [told, silent]}, moment, TIMING) == 102.0
     assert look_again({"AAPL": Decimal(5)}, {"AAPL": [told], "MSFT": [silent]}, moment, TIMING) == 111.5
 
 
