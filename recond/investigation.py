@@ -115,9 +115,10 @@ class Investigator:
         findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         evident = all(explanation.evident for explanation in findings.explanations.values())
         if window is not None and (not evident or reading.unproven_since is not None):
-            found = await self._with_more(found, window, reading.unproven_since, pages)
-            known = await self._known(drifts, reading, found, now, window)
-            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+            more = await self._with_more(found, window, reading.unproven_since, pages)
+            if more is not found:
+                known = await self._known(drifts, reading, more, now, window)
+                findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         orders = await self._owners(findings, known)
         if orders:
             told = {e: orders[e.order_id] for e in known.executions if e.order_id in orders}

@@ -28,6 +28,9 @@ FIRST_PASS_S = 120
 Command = Callable[..., Any]
 _FILE = click.Path(path_type=Path)
 LIMIT = click.IntRange(1, 1000)
+WAIT = click.option(
+    "--wait", type=click.IntRange(0, 300), default=60, show_default=True, help="Seconds, for what is pending."
+)
 
 
 def asks(command: Command) -> Command:
@@ -64,6 +67,25 @@ def configured(command: Command) -> Command:
             raise Misconfigured(str(error), hint=error.hint) from error
 
     return loaded
+
+
+def lists(path: str, columns: str, *, ended: str, limit: int) -> Callable[[Command], Command]:
+    """Make a command of a description: it lists what is open of a collection, or all of it; `ended` tells what else."""
+
+    def listing(described: Command) -> Command:
+        @click.option("--account", metavar="NAME")
+        @click.option("--symbol", metavar="SYMBOL")
+        @click.option("--all", "everything", is_flag=True, help=ended)
+        @click.option("--limit", type=LIMIT, default=limit, show_default=True)
+        @asks
+        @wraps(described)
+        def listed(daemon: Daemon, *, everything: bool, **asked: Any) -> None:
+            page = daemon.ask(path, status=None if everything else "open", **asked)
+            daemon.said(words.page(page, columns))
+
+        return listed
+
+    return listing
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -145,25 +167,16 @@ def status(daemon: Daemon) -> None:
 
 
 @main.command()
-@click.option("--account", metavar="NAME")
-@click.option("--symbol", metavar="SYMBOL")
-@click.option("--all", "everything", is_flag=True, help="Closed ones too.")
-@click.option("--limit", type=LIMIT, default=1000, show_default=True)
-@asks
-def positions(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
+@lists("/api/positions", words.POSITION, ended="Closed ones too.", limit=1000)
+def positions() -> None:
     """List the positions in the ledger."""
-    state = None if everything else "open"
-    page = daemon.ask("/api/positions", account=account, symbol=symbol, status=state, limit=limit)
-    daemon.said(words.page(page, words.POSITION))
 
 
 @main.command()
 @click.option("--account", metavar="NAME", help="Needed when there are several.")
 @click.option("--no-force", is_flag=True, help="Make no pass when the last success is younger than the interval.")
 @click.option("--dry-run", is_flag=True, help="Change nothing: show what a pass would do now.")
-@click.option(
-    "--wait", type=click.IntRange(0, 300), default=60, show_default=True, help="Seconds, for what is pending."
-)
+@WAIT
 @asks
 def reconcile(daemon: Daemon, account: str | None, no_force: bool, dry_run: bool, wait: int) -> NoReturn:
     """Force a pass and wait for its result.
@@ -202,16 +215,9 @@ def runs(daemon: Daemon, show: str | None, number: int | None, account: str | No
 
 
 @main.command()
-@click.option("--account", metavar="NAME")
-@click.option("--symbol", metavar="SYMBOL")
-@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
-@asks
-def conflicts(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
+@lists("/api/conflicts", words.CONFLICT, ended="Resolved ones too.", limit=100)
+def conflicts() -> None:
     """List the conflicts, newest first."""
-    state = None if everything else "open"
-    page = daemon.ask("/api/conflicts", account=account, symbol=symbol, status=state, limit=limit)
-    daemon.said(words.page(page, words.CONFLICT))
 
 
 @main.command()

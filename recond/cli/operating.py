@@ -16,11 +16,8 @@ import click
 
 from recond.cli import words
 from recond.cli.asking import Daemon, Failure
-from recond.cli.commands import FAILED, FIRST_PASS_S, LIMIT, UNSETTLED, asks, main
+from recond.cli.commands import FAILED, FIRST_PASS_S, LIMIT, UNSETTLED, WAIT, asks, lists, main
 
-_WAIT = click.option(
-    "--wait", type=click.IntRange(0, 300), default=60, show_default=True, help="Seconds, while it is pending."
-)
 _NOTE = click.option("--note", metavar="TEXT", help="Kept with the decision.")
 _NUMBER = click.IntRange(min=1)
 
@@ -31,16 +28,9 @@ def operator(environ: Mapping[str, str]) -> str:
 
 
 @main.command()
-@click.option("--account", metavar="NAME")
-@click.option("--symbol", metavar="SYMBOL")
-@click.option("--all", "everything", is_flag=True, help="Ended ones too.")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
-@asks
-def holds(daemon: Daemon, account: str | None, symbol: str | None, everything: bool, limit: int) -> None:
+@lists("/api/holds", words.HOLD, ended="Ended ones too.", limit=100)
+def holds() -> None:
     """List what is held until it is proven, newest first."""
-    state = None if everything else "open"
-    page = daemon.ask("/api/holds", account=account, symbol=symbol, status=state, limit=limit)
-    daemon.said(words.page(page, words.HOLD))
 
 
 @main.command()
@@ -52,7 +42,7 @@ def holds(daemon: Daemon, account: str | None, symbol: str | None, everything: b
 @click.option("--broker", metavar="QTY", help="The broker's quantity that you saw.")
 @click.option("--ledger", metavar="QTY", help="The ledger's quantity that you saw.")
 @_NOTE
-@_WAIT
+@WAIT
 @asks
 def resolve(
     daemon: Daemon,
@@ -87,7 +77,7 @@ def resolve(
 @main.command()
 @click.argument("numbers", metavar="HOLD...", type=_NUMBER, nargs=-1, required=True)
 @_NOTE
-@_WAIT
+@WAIT
 @asks
 def accept(daemon: Daemon, numbers: tuple[int, ...], note: str | None, wait: int) -> NoReturn:
     """Accept what is held without proof, each HOLD just as it is and once.

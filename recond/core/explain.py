@@ -121,7 +121,6 @@ def _explain_one(
     moved = tuple(e for e in fills(known.executions, drift.instrument.symbol, known.strategies) if e.at >= since)
     booked = tuple(e for e in bookings(known.activities, drift.instrument, known.used) if _until(e) >= since)
     changes = [change for change in known.changes if change.seq > base.seq]
-    lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
     if len(moved) + len(changes) > EFFECTS_MAX:
         return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")
     early = [e for e in moved if e.at <= base.at + SLACK]
@@ -145,7 +144,7 @@ def _explain_one(
         proven = bool(found)
     found = found or ([(doubted,)] if doubted is not None else [])
     explanations = [
-        made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance, lacks)) is not None
+        made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance)) is not None
     ]
     signatures = {tuple(sorted((p.cause, p.quantity, p.strategy_id or "") for p in e.parts)) for e in explanations}
     if not explanations:
@@ -169,13 +168,12 @@ def _explanation(
     base: Baseline,
     known: Known,
     tolerance: Decimal,
-    lacks: Decimal,
 ) -> Explanation | None:
     """The explanation by these effects of the broker's move: what of them the ledger lacks, or has beyond them.
 
     What was booked beyond comes first: it has to go before a split scales what there is.
     """
-    ordered = in_order(fit, base.broker_quantity)
+    lacks, ordered = _lacks(drift, base), in_order(fit, base.broker_quantity)
     matched = match(ordered, changes)
     left = [_with_ratio(part, ordered, matched, base, drift) for part in parts_of(matched.lack)]
     excess = excess_parts(matched.beyond, known.corrections, drift)
@@ -192,6 +190,11 @@ def _explanation(
     wait = f"{waiting[0].label} is one leg of several: the others are waited for" if waiting else None
     proven = all(part.cause is not Cause.UNEXPLAINED for part in parts)
     return Explanation(main.cause, "; ".join(told[:20]), parts, proven=proven, wait=wait)
+
+
+def _lacks(drift: Drift, base: Baseline) -> Decimal:
+    """By how much the ledger has come to lack, since the baseline, what the broker holds."""
+    return drift.difference - (base.broker_quantity - base.ledger_quantity)
 
 
 def _effect_text(effect: Effect) -> str:
@@ -260,8 +263,7 @@ def _delivered(
             explained[drift.instrument] = replace(before, wait=f"{waits} may have to do with it: it is waited for")
         elif cause is not None and base is not None and not before.evident:
             text = f"{-base.broker_quantity:f} contracts went as their shares came ({cause}); suspected"
-            lacks = drift.difference - (base.broker_quantity - base.ledger_quantity)
-            explained[drift.instrument] = Explanation(cause, text, (Part(cause, lacks),))
+            explained[drift.instrument] = Explanation(cause, text, (Part(cause, _lacks(drift, base)),))
     return explained
 
 
