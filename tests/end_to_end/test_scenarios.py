@@ -16,9 +16,9 @@ CALL, PUT = "AAPL300118C00090000", "AAPL300118P00090000"
 TABLE: dict[str, Play] = {}
 POLICIES: dict[str, str] = {}
 RACES = {
-    # In a long test run both legs were now and then acted on before their bookings came, as unexplained; the ledger was
-    # true in the end. Alone it passes. Not understood yet.
-    "merger_mixed_leg_by_leg": pytest.mark.xfail(reason="acted on before its legs are booked, rarely", strict=False),
+    # The cash leg is booked first and moves nothing, and `explain` knows open groups only by legs that move something:
+    # a verdict within the 4 s before the next leg corrects both names as unexplained. A defect, not the test's fault.
+    "merger_mixed_leg_by_leg": pytest.mark.xfail(reason="a cash leg alone holds nothing", strict=False),
 }
 
 
