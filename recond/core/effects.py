@@ -6,7 +6,7 @@ May not decide which of them explain a drift.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -80,7 +80,7 @@ class Effect:
     group: str | None = None
     delivered_by: str | None = None
     legs: int = 1
-    legs_wanted: int = 1
+    legs_wanted: int = 0
 
 
 def owner(execution: Execution, strategies: Mapping[str, str]) -> tuple[Cause, str | None]:
@@ -150,12 +150,8 @@ def by_symbol(entries: Iterable[S]) -> dict[str, list[S]]:
 
 def by_root(activities: Iterable[Activity]) -> dict[str, list[Activity]]:
     """What is no fill, in whole groups, by the root of each symbol in them: `bookings` need no more than its root's."""
-    groups: dict[str, list[Activity]] = {}
-    for entry in activities:
-        if entry.type != "FILL":
-            groups.setdefault(entry.group_id or entry.id, []).append(entry)
     found: dict[str, list[Activity]] = {}
-    for group in groups.values():
+    for group in _groups(entry for entry in activities if entry.type != "FILL"):
         for symbol in {root(canonical_symbol(entry.symbol)) for entry in group if entry.symbol is not None}:
             found.setdefault(symbol, []).extend(group)
     return found
@@ -174,11 +170,8 @@ def bookings(
     A group whose legs on the instrument add up to nothing (another CUSIP) did nothing to it. Of what is `used` nothing
     is left to explain, though it tells that its group is there.
     """
-    groups: dict[str, list[Activity]] = {}
-    for entry in activities:
-        groups.setdefault(entry.group_id or entry.id, []).append(entry)
     effects = []
-    for group in groups.values():
+    for group in _groups(activities):
         moving = [entry for entry in group if moves(entry)]
         legs = sorted((entry for entry in moving if concerns(entry, instrument, group)), key=_by_time)
         quantity = sum((entry.quantity for entry in legs if entry.quantity is not None), Decimal(0))
@@ -188,7 +181,6 @@ def bookings(
         if first.at is None:
             continue
         cause = _cause(first, (*moving, *activities))
-        wanted = max((LEGS_OF_SUB_TYPE.get(entry.sub_type or "", 1) for entry in moving), default=1)
         kinds = "/".join(dict.fromkeys(" ".join(filter(None, (entry.type, entry.sub_type))) for entry in legs))
         unknown = ", which recond does not know" if cause is Cause.UNEXPLAINED else ""
         effects.append(
@@ -202,10 +194,34 @@ def bookings(
                 ratio=_added_and_taken(legs) if cause is Cause.SPLIT else None,
                 group=first.group_id,
                 legs=len(moving),
-                legs_wanted=wanted,
+                legs_wanted=_legs_wanted(group),
             )
         )
     return tuple(sorted(effects, key=in_time))
+
+
+def waited_for(activities: Iterable[Activity]) -> frozenset[str]:
+    """The symbols in groups of which a leg that moves something is still to come, though only cash may have come."""
+    return frozenset(
+        canonical_symbol(entry.symbol)
+        for group in _groups(activities)
+        if sum(map(moves, group)) < _legs_wanted(group)
+        for entry in group
+        if entry.symbol is not None
+    )
+
+
+def _groups(activities: Iterable[Activity]) -> Collection[list[Activity]]:
+    """The entries of each group, those without one by themselves."""
+    groups: dict[str, list[Activity]] = {}
+    for entry in activities:
+        groups.setdefault(entry.group_id or entry.id, []).append(entry)
+    return groups.values()
+
+
+def _legs_wanted(group: Iterable[Activity]) -> int:
+    """How many legs that move something the group has when it is whole, as far as its kinds tell."""
+    return max(LEGS_OF_SUB_TYPE.get(entry.sub_type or "", 0) for entry in group)
 
 
 def in_time(effect: Effect) -> tuple[datetime, tuple[str, ...], list[tuple[str, ...]]]:

@@ -7,13 +7,13 @@ May not decide what is done about a drift, or claim an explanation whose effects
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root
+from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root, waited_for
 from recond.core.exact import exactly
 from recond.core.fitting import fits, in_order
 from recond.core.history import Change, PastCorrection
@@ -89,7 +89,8 @@ def explain(
         explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
     explained = _delivered(drifts, baselines, explained, others)
     explained = pair_renames(drifts, explained, others)
-    explained = _legs_of_open_groups(explained)
+    drifting = {drift.instrument.symbol for drift in (*drifts, *others)}
+    explained = _legs_of_open_groups(explained, drifting & waited_for(known.activities))
     return {
         instrument: replace(explanation, wait=None) if ages.get(instrument, timedelta()) > patience.corporate
         else explanation
@@ -267,12 +268,11 @@ def _delivered(
     return explained
 
 
-def _legs_of_open_groups(explained: dict[Instrument, Explanation]) -> dict[Instrument, Explanation]:
-    """What nothing explains may be the leg that a corporate action still lacks: it waits with the others."""
-    waiting = [i.symbol for i, e in explained.items() if e.wait is not None and any(p.group for p in e.parts)]
-    if not waiting:
+def _legs_of_open_groups(explained: dict[Instrument, Explanation], named: Set[str]) -> dict[Instrument, Explanation]:
+    """What nothing explains may be the leg that a corporate action of these names still lacks: it waits with them."""
+    if not named:
         return explained
-    wait = f"it may belong to what is booked for {waiting[0]}: the other legs are waited for"
+    wait = f"it may belong to what is booked for {min(named)}: the other legs are waited for"
     return {
         instrument: replace(explanation, wait=explanation.wait or wait)
         if explanation.cause is Cause.UNEXPLAINED

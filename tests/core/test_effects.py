@@ -66,7 +66,7 @@ def test_fills_come_in_the_order_of_their_time_and_with_all_they_tell() -> None:
     assert (second.order_id, second.quantity, second.owned, second.whose) == ("b", 3, True, "mean")
     assert (second.cause, second.price, second.at) == (Cause.MISSED_FILL, 10, told[0].at)
     assert second.executions == (("AAPL", "b", Decimal(3)),)
-    assert (second.legs, second.legs_wanted, second.ratio, second.group) == (1, 1, None, None)
+    assert (second.legs, second.legs_wanted, second.ratio, second.group) == (1, 0, None, None)
 
 
 def test_what_is_taken_back_counts_from_what_is_left_of_it() -> None:
@@ -165,7 +165,7 @@ def test_legs_of_one_group_are_one_effect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sub_type", "legs"), [("SNC", 2), ("SCNC", 2), ("SMA", 2), ("SCMA", 2), ("USPLIT", 3), ("CMA", 1), (None, 1)]
+    ("sub_type", "legs"), [("SNC", 2), ("SCNC", 2), ("SMA", 2), ("SCMA", 2), ("USPLIT", 3), ("CMA", 0), (None, 0)]
 )
 def test_how_many_legs_there_must_be(sub_type: str | None, legs: int) -> None:
     """By the kind of what is done; one leg of the group tells it for all."""

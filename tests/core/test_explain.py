@@ -450,12 +450,16 @@ def test_a_merger_is_held_until_its_legs_are_there() -> None:
 
 
 def test_what_nothing_explains_waits_for_the_legs_of_an_open_group() -> None:
-    """The acquirer's shares came with the acquiree's leg, and their own leg is not booked yet."""
+    """The acquirer's shares came with the acquiree's leg, and their own leg is not booked yet; cash alone tells too."""
     gone, came = drift_of("AAPL", 0, row("AAPL", 10)), drift_of("MSFT", 5)
     explanations = together(
         [gone, came], [base(gone, 10), base(came, 0)], booking("MA", -10, sub_type="SMA", group="g")
     )
     assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.UNEXPLAINED, True)]
+    cash = booking("MA", 0, sub_type="SCMA", group="g", net_amount=Decimal(200))
+    for entry, waits in ((cash, True), (replace(cash, symbol="BRK.B"), False), (replace(cash, sub_type="CMA"), False)):
+        explanations = together([gone, came], [base(gone, 10), base(came, 0)], entry)
+        assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.UNEXPLAINED, waits)] * 2
     half = [booking("MA", -10, sub_type="SMA", group="g"), booking("ACATS", 5, symbol="MSFT")]
     explanations = together([gone, came], [base(gone, 10), base(came, 0)], *half)
     assert [(e.cause, e.wait is not None) for e in explanations] == [(Cause.MERGER, True), (Cause.TRANSFER, False)]

@@ -15,11 +15,6 @@ D = Decimal
 CALL, PUT = "AAPL300118C00090000", "AAPL300118P00090000"
 TABLE: dict[str, Play] = {}
 POLICIES: dict[str, str] = {}
-RACES = {
-    # The cash leg is booked first and moves nothing, and `explain` knows open groups only by legs that move something:
-    # a verdict within the 4 s before the next leg corrects both names as unexplained. A defect, not the test's fault.
-    "merger_mixed_leg_by_leg": pytest.mark.xfail(reason="a cash leg alone holds nothing", strict=False),
-}
 
 
 def scenario(play: Play) -> Play:
@@ -619,7 +614,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException |
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", [pytest.param(name, marks=RACES.get(name, ())) for name in TABLE])
+@pytest.mark.parametrize("name", TABLE)
 def test_scenario(ended: dict[str, BaseException | None], name: str) -> None:
     """The whole daemon against the simulated Alpaca: cause, rows, cost basis and gate are those of the table."""
     error = ended[name]
