@@ -122,7 +122,7 @@ def _decide(daemon: Daemon, path: str, says: Mapping[str, object], note: str | N
 @click.argument("repin", type=click.Choice(["repin"]), required=False)
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option(
-    "--to", metavar="ID", help="The broker account's new id, as you saw it; else whatever its keys open next."
+    "--to", metavar="ID", help="The broker account to keep the new book for; else the other one that its keys open."
 )
 @_NOTE
 @asks
@@ -130,7 +130,7 @@ def accounts(daemon: Daemon, repin: str | None, name: str | None, to: str | None
     """List the accounts and which broker account each book is kept for; `accounts repin NAME`: begin a new book.
 
     repin is for a paper account that was reset. Every open row is closed with a correction, open conflicts and holds
-    end, and what the account holds now is adopted.
+    end, and what the account holds now is adopted. Without --to it is refused while the keys open the old account.
     """
     if repin is None:
         daemon.said(words.accounts(daemon.ask("/api/accounts")))

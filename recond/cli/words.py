@@ -147,12 +147,11 @@ def _standing(account: Mapping[str, Any]) -> str | None:
 def repinned(answer: Mapping[str, Any]) -> str:
     """What came of pinning an account anew."""
     to = text(answer["now"]) if answer["now"] else "whatever its keys open next"
-    done = (
+    return (
         f"{text(answer['account'])}: kept for {text(answer['was'])} until now, and for {to} from now on; run"
         f" {answer['runId']} closed {answer['closed']} rows and ended {answer['conflicts']} conflicts and"
         f" {answer['holds']} holds"
     )
-    return f"{done}\nwarning: {text(answer['warning'])}" if answer["warning"] else done
 
 
 def dry_run(answer: Mapping[str, Any]) -> str:

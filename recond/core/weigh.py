@@ -132,7 +132,6 @@ def _partners(confirmed: tuple[Drift, ...], explained: Mapping[Instrument, Expla
     return {
         drift.instrument: drifts[other]
         for drift in confirmed
-        if Cause.SYMBOL_CHANGE in explained[drift.instrument].causes
         for part in explained[drift.instrument].parts
         for other in (part.goes_to, part.comes_from)
         if other is not None and other in drifts

@@ -304,7 +304,6 @@ class RepinView(Shape):
     """Rows that were closed, each with a correction of the run."""
     conflicts: int
     holds: int
-    warning: str | None
 
 
 class StatusView(Shape):

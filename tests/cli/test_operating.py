@@ -119,13 +119,16 @@ async def test_accounts_are_listed_and_pinned_anew(tmp_path: Path) -> None:
         at.make(account_state=AccountState("b-1", "ACTIVE", trading_blocked=False, account_blocked=False))
         listed = await recond("accounts", "--url", at.web.url, folder=tmp_path)
         assert listed.out.splitlines()[1].split() == ["swing", "paper", "b-1", "b-1", "ACTIVE", "clear", "0"]
-        said = await decided(at, tmp_path, "accounts", "repin", "swing", "--note", "reset", ends=())
-        assert (said.code, "closed 1 rows" in said.out, "warning: the keys open b-1" in said.out) == (0, True, True)
+        repin = ("accounts", "repin", "swing", "--note", "reset")
+        slip = await decided(at, tmp_path, *repin, ends=())
+        assert (slip.code, "open b-1 as before" in slip.err, "--to" in slip.err) == (1, True, True)
+        said = await decided(at, tmp_path, *repin, "--to", "b-1", ends=())
+        assert (said.code, "closed 1 rows" in said.out) == (0, True)
         gone = await decided(at, tmp_path, "accounts", "repin", "no/ne", ends=())
         assert (gone.code, "(404)" in gone.err) == (1, True)
         history = await recond("history", "aapl", "--url", at.web.url, folder=tmp_path)
         assert "AAPL mean: 5 -> 0" in history.out
-        assert "pinned anew by ann; the old book was closed: reset" in history.out
+        assert "pinned anew to b-1 by ann; the old book was closed: reset" in history.out
         assert history.out.rstrip().endswith("by the platform")
 
 

@@ -64,6 +64,7 @@ def test_clean_and_recent_is_clear() -> None:
         (CLEAN, None, "no_success_yet"),
         (replace(CLEAN, status=RunStatus.FAILED, error=Problem("broker down")), 1.0, "last_pass_failed"),
         (replace(CLEAN, status=RunStatus.FAILED), 1.0, "last_pass_failed"),
+        (replace(CLEAN, status=RunStatus.FAILED, account_state=None), 1.0, "last_pass_failed"),
         (CLEAN, 601.0, "stale"),
         (replace(CLEAN, account_state=replace(GOOD, account_blocked=True)), 1.0, "account_blocked"),
         (replace(CLEAN, account_state=replace(GOOD, trading_blocked=True)), 1.0, "trading_blocked"),

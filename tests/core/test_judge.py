@@ -476,3 +476,10 @@ def test_what_is_said_of_a_drift_that_never_rests() -> None:
     assert (pending.in_motion, pending.overdue) == (True, True)
     assert "more than lateness can explain, while it moves" in pending.why
     assert "pending for 130 s, since it never rests" in pending.why
+
+
+def test_what_it_comes_to_when_nothing_moves_any_more() -> None:
+    """Every drift is confirmed and none waits; what was seen is as it was."""
+    old, new = drift_of("AAPL", 5, row("AAPL", 3)), drift_of("MSFT", 1)
+    judgement = judge([old, new], judge([old], {}, at(0), set(), {}, TIMING).sightings, at(20), set(), {}, TIMING)
+    assert judgement.as_if_it_stays() == Judgement((old, new), (old, new), (), judgement.sightings)

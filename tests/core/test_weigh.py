@@ -31,7 +31,7 @@ from recond.core.model import (
 )
 from recond.core.rules import Rules
 from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
-from recond.core.weigh import Both, weigh
+from recond.core.weigh import Both, news, weigh
 from tests.core.strategies import CLASSES, NOW, TOLERANCE, position, row
 
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
@@ -138,6 +138,18 @@ def test_open_positions_are_those_of_the_ledger() -> None:
     assert len(held(foreign)) == 3
 
 
+def test_contracts_past_their_last_day_may_all_go_at_once() -> None:
+    """Equity falls with them and nothing is wrong; what vanished beside them is held all the same when it is many."""
+    symbols = "AAPL", "MSFT", "BRK.B", "BTCUSD"
+    rows = [row(s, 1, row_id=n, market_value=900) for n, s in enumerate(symbols)]
+    expired = Explanation(Cause.OPTION_EXPIRY, "suspected", (Part(Cause.OPTION_EXPIRY, Decimal(-1)),))
+    fallen = Decimal(5000 + 3600)
+    assert not held(concluded([], rows, why=dict.fromkeys(symbols, expired), equity=fallen))
+    assert len(held(concluded([], rows, equity=fallen))) == 4
+    one_of_them = dict.fromkeys(symbols[1:], expired)
+    assert not held(concluded([], rows, why=one_of_them, equity=fallen))
+
+
 def test_a_row_that_somebody_took_away_is_held_and_not_opened_again() -> None:
     """It says which row; accepted, it is entered anew."""
     shown, lost = [position("AAPL", 5)], (row("AAPL", 5, row_id=12),)
@@ -241,3 +253,27 @@ def test_the_makers_drift_is_what_was_compared() -> None:
     record = concluded([position("AAPL", 5)], [row("AAPL", 5)])
     outcomes: tuple[Drift, ...] = tuple(o.drift for o in record.run.outcomes)
     assert (outcomes, record.run.synced, record.run.status) == ((), 1, RunStatus.SUCCESS)
+
+
+def test_what_is_explained_and_left_open_is_no_news() -> None:
+    """Unless it was held or decided about meanwhile, is another drift now, or this is the first pass."""
+    shown, rows = [position("AAPL", 5)], (row("AAPL", 3),)
+    (drift,) = diff(Holdings(tuple(shown)), rows, (), TOLERANCE, frozenset(), {}).drifts
+    five, three = Decimal(5), Decimal(3)
+    conflict = Conflict(
+        1, drift.instrument, Kind.QUANTITY, Cause.FILL, five, three, Resolution.MANUAL, NOW, NOW
+    )  # fmt: skip
+    hold = Hold(6, drift.instrument, "old", five, three, NOW)
+    decision = Decision(1, drift.instrument, Resolution.USE_DB, five, three, "ann", NOW, conflict_id=1)
+
+    def told(*, first: bool = False, conflict: Conflict = conflict, **known: object) -> bool:
+        reading = LedgerReading(rows, seq=9, conflicts=(conflict,), **known)  # type: ignore[arg-type]
+        return news((drift,), reading, first=first) == (drift,)
+
+    assert not told()
+    assert told(first=True)
+    assert told(holds=(hold,))
+    assert told(decisions=(decision,))
+    assert told(conflict=replace(conflict, broker_quantity=Decimal(6)))
+    assert told(conflict=replace(conflict, ledger_quantity=Decimal(2)))
+    assert told(conflict=replace(conflict, kind=Kind.MISSING_IN_LEDGER))

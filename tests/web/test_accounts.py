@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ document = read_document
 
 
 async def test_an_account_is_pinned_anew(tmp_path: Path, document: dict[str, Any]) -> None:
-    """The book is closed, a pass is asked for, and the answer warns when the keys open the old account still."""
+    """The book is closed, a pass is asked for, unless the keys open the old account still: that one must be named."""
     async with house(tmp_path, AccountStatus("swing", 1, "paper"), AccountStatus("day", 2, "live")) as at:
         book(tmp_path, ("AAPL", "5", "mean"), ("MSFT", "1", None))
         await at.ledger.pin("swing", "b-1")
@@ -32,9 +33,14 @@ async def test_an_account_is_pinned_anew(tmp_path: Path, document: dict[str, Any
         ]
         taken = await at.ask("/api/accounts/swing/repin", "POST", json={"brokerAccountId": "b-2"})
         assert (taken.status, "'day' is kept for b-2" in taken.json["detail"]) == (422, True)
-        answer = await at.ask("/api/accounts/swing/repin", "POST", json={"by": "ann", "note": "mine"})
+        slip = await at.ask("/api/accounts/swing/repin", "POST")
+        assert (slip.status, slip.json["current"]["brokerAccountId"]) == (409, "b-1")
+        assert "open b-1 as before" in slip.json["detail"]
+        assert at.triggers["swing"].waiting == ()
+        says = {"by": "ann", "note": "mine", "brokerAccountId": "b-1"}
+        answer = await at.ask("/api/accounts/swing/repin", "POST", json=says)
         told = [answer.json[name] for name in ("was", "now", "closed")]
-        assert (answer.status, told, "as before" in answer.json["warning"]) == (200, ["b-1", None, 2], True)
+        assert (answer.status, told) == (200, ["b-1", "b-1", 2])
         assert fits(answer, document["paths"]["/api/accounts/{name}/repin"]["post"], document) == []
         assert at.triggers["swing"].waiting == (Reason.OPERATOR,)
         assert (await at.ask("/api/positions?status=open")).json["total"] == 0
@@ -42,9 +48,10 @@ async def test_an_account_is_pinned_anew(tmp_path: Path, document: dict[str, Any
         assert [c["cause"] for c in run["corrections"]] == ["ledger_edit", "ledger_edit"]
         history = (await at.ask("/api/history?symbol=AAPL")).json["items"]
         assert [(h["who"], h["after"]) for h in history] == [("recond", 0), ("platform", 5)]
-        assert history[0]["explanation"] == "pinned anew by ann; the old book was closed: mine"
-        again = await at.ask("/api/accounts/swing/repin", "POST", json={"brokerAccountId": "b-3"})
-        assert [again.json[name] for name in ("was", "now", "closed", "warning")] == [None, "b-3", 0, None]
+        assert history[0]["explanation"] == "pinned anew to b-1 by ann; the old book was closed: mine"
+        at.make(account_state=replace(state, id="b-3"))
+        again = await at.ask("/api/accounts/swing/repin", "POST")
+        assert [again.json[name] for name in ("was", "now", "closed")] == ["b-1", None, 0]
 
 
 async def test_a_row_that_cannot_be_read_stops_a_repin(tmp_path: Path) -> None:
