@@ -483,3 +483,16 @@ def test_what_it_comes_to_when_nothing_moves_any_more() -> None:
     old, new = drift_of("AAPL", 5, row("AAPL", 3)), drift_of("MSFT", 1)
     judgement = judge([old, new], judge([old], {}, at(0), set(), {}, TIMING).sightings, at(20), set(), {}, TIMING)
     assert judgement.as_if_it_stays() == Judgement((old, new), (old, new), (), judgement.sightings)
+
+
+def test_what_lateness_cannot_explain_is_certain_for_as_long_as_it_takes_to_settle() -> None:
+    """Later readings that lateness may explain take nothing back from it, until it is two `settle` old."""
+    motions, certain = {"AAPL": [Motion(14.0, Decimal(7))]}, {}
+    sightings = judge([drift_of("AAPL", 10, row("AAPL", 3))], {}, at(0), set(), motions, TIMING).sightings
+    for second in (15, 16, 29, 30, 31):
+        moving = drift_of("AAPL", 10 + second, row("AAPL", 3 + second))
+        judgement = judge([moving], sightings, at(second), {"AAPL"}, motions, TIMING)
+        sightings = judgement.sightings
+        (pending,) = judgement.pending
+        certain[second] = pending.in_motion
+    assert certain == {15: True, 16: True, 29: True, 30: True, 31: False}
