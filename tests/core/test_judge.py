@@ -235,6 +235,7 @@ def test_reading_within_the_lag_of_an_execution_is_not_believed(execution_s: flo
         ([Motion(98, Decimal(2), Decimal(5)), Motion(102.5, Decimal(2), Decimal(7))], True),
         ([Motion(50, Decimal(2), Decimal(3)), Motion(99, Decimal(2))], True),
         ([Motion(100, Decimal(2), Decimal(5))], True),
+        ([Motion(102, Decimal(2), Decimal(5))], True),
         ([Motion(98, Decimal(2), Decimal(3)), Motion(100, Decimal(2))], True),
         ([Motion(98, Decimal(2), Decimal("3.00000000000000000000000000001")), Motion(99, Decimal(2))], False),
         ([Motion(99, Decimal(2), Decimal(5)), Motion(99, Decimal(-2), Decimal(3))], False),
@@ -278,10 +279,10 @@ def test_a_reading_that_evidence_does_not_reach_tells_nothing() -> None:
     """What moved around it is forgotten: it confirms nothing, and is not called more than lateness can explain."""
     first = look(at(100), look(at(99)))
     drift = drift_of("AAPL", 5, row("AAPL", 3))
-    for known_since_s, confirmed in ((82.0, True), (84.0, False)):
+    for known_since_s, confirmed in ((83.0, True), (83.5, False)):
         made = judge([drift], first.sightings, at(150), set(), {}, TIMING, known_since_s)
         assert bool(made.confirmed) is confirmed
-    moved = judge([drift_of("AAPL", 6, row("AAPL", 3))], first.sightings, at(150), set(), {}, TIMING, 84.0)
+    moved = judge([drift_of("AAPL", 6, row("AAPL", 3))], first.sightings, at(150), set(), {}, TIMING, 83.5)
     assert not moved.pending[0].in_motion
 
 
@@ -305,12 +306,15 @@ def test_a_verdict_tells_since_when_there_was_something_to_find(fills: Sequence[
 
 
 def test_a_verdict_once_given_needs_no_more_evidence() -> None:
-    """A drift that stays is the same verdict at every pass, long after what moved around it is forgotten."""
+    """A drift that stays is the same verdict at every pass: what moved around it is forgotten, or told late."""
     drift = drift_of("AAPL", 5, row("AAPL", 3))
     made = look(at(116), look(at(100)))
     for second in range(400, 2000, 300):
         made = judge([drift], made.sightings, at(second), set(), {}, TIMING, second - 60.0)
         assert made.confirmed
+    for motions, known_until_s in (([Motion(99.0, Decimal(2))], inf), ([], 50.0)):
+        again = judge([drift], made.sightings, at(2000), set(), {"AAPL": motions}, TIMING, -inf, known_until_s)
+        assert again.confirmed
     assert not judge([drift], made.sightings, at(2200), {"AAPL"}, {}, TIMING, 2140.0).confirmed
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.history import PastCorrection
-from recond.core.late import FILL_BEFORE, LATE_MAX, late_links
+from recond.core.late import late_links
 from recond.core.model import Activity, Cause, Execution, Instrument
 from recond.core.run import LateLink
 from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, corrected, fill
@@ -107,13 +107,18 @@ def test_the_corrections_of_one_run_and_instrument_are_explained_as_one() -> Non
 def test_evidence_must_be_near_in_time() -> None:
     """A fill from the hour before the correction, a booking within the days that Alpaca takes for one."""
     second = timedelta(seconds=1)
-    for at, near in ((AT, True), (AT + second, False), (AT - FILL_BEFORE, True), (AT - FILL_BEFORE - second, False)):
+    for at, near in (
+        (AT, True),
+        (AT + second, False),
+        (AT - timedelta(hours=1), True),
+        (AT - timedelta(hours=1) - second, False),
+    ):
         assert bool(links([unproven(5)], [replace(fill(5), at=at)])) is near, at
     for at, near in (
-        (AT + LATE_MAX, True),
-        (AT + LATE_MAX + second, False),
-        (AT - LATE_MAX, True),
-        (AT - LATE_MAX - second, False),
+        (AT + timedelta(days=4), True),
+        (AT + timedelta(days=4) + second, False),
+        (AT - timedelta(days=4), True),
+        (AT - timedelta(days=4) - second, False),
     ):
         assert bool(links([unproven(5)], [], [replace(booking("ACATS", 5), at=at)])) is near, at
 
