@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import inf
 
@@ -176,6 +176,8 @@ def test_first_sighting_is_never_a_verdict() -> None:
     first = look(at(0), timing=timing)
     assert first.confirmed == ()
     assert look(at(0.1), first, timing=timing).confirmed
+    stale = look(at(100), timing=replace(timing, broker_lag_s=10.0), motions=[Motion(99, Decimal(2))])
+    assert look(at(100.1), stale, timing=timing).confirmed
 
 
 @pytest.mark.parametrize(("began_s", "confirmed"), [(115.5, False), (116.0, True)])
@@ -237,6 +239,7 @@ def test_reading_within_the_lag_of_an_execution_is_not_believed(execution_s: flo
         ([Motion(100, Decimal(2), Decimal(5))], True),
         ([Motion(102, Decimal(2), Decimal(5))], True),
         ([Motion(98, Decimal(2), Decimal(3)), Motion(100, Decimal(2))], True),
+        ([Motion(98, Decimal(2), Decimal(3)), Motion(102, Decimal(2))], True),
         ([Motion(98, Decimal(2), Decimal("3.00000000000000000000000000001")), Motion(99, Decimal(2))], False),
         ([Motion(99, Decimal(2), Decimal(5)), Motion(99, Decimal(-2), Decimal(3))], False),
         ([Motion(99, Decimal(-2), Decimal(3)), Motion(99, Decimal(2), Decimal(5))], False),
@@ -262,6 +265,7 @@ def test_a_round_trip_around_a_misdated_fill_is_no_drift() -> None:
         (3, [Motion(99, Decimal(2), Decimal(5))], 102.0),
         (3, [Motion(101, Decimal(2), Decimal(5))], 102.0),
         (3, [Motion(99, Decimal(2))], 111.0),
+        (3, [Motion(95, Decimal(1)), Motion(99, Decimal(2))], 111.0),
         (3, [Motion(87, Decimal(2), Decimal(5))], inf),
         (0, [Motion(99, Decimal(-2), Decimal(0))], inf),
         (3, [], inf),
