@@ -82,9 +82,8 @@ def _by_policy(
         return replace(held, conflict=_conflict(held, conflict, now)) if known else held
     corrections: tuple[Correction, ...] | None = ()
     resolution = policy.of(*explanation.causes)
-    if resolution is Resolution.MANUAL:
-        # Later passes know the open conflict by its cause alone, so that has to be one that an operator decides about.
-        explanation = replace(explanation, cause=next(c for c in explanation.causes if policy.of(c) is resolution))
+    # Later passes know an open conflict by its cause alone, so that has to be the one by which this was decided.
+    explanation = replace(explanation, cause=next(c for c in explanation.causes if policy.of(c) is resolution))
     accepted = _accepted_now(drift, explanation, now)
     if resolution is Resolution.USE_BROKER:
         drift = drift if accepted is None else replace(drift, accepted=accepted.difference)

@@ -15,7 +15,7 @@ from recond.core.correct import correct
 from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide, stranded
 from recond.core.diff import diff
 from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
-from recond.core.run import AcceptedNow, Explanation, Outcome, Part
+from recond.core.run import AcceptedNow, Explanation, Outcome, Part, Ratio
 from tests.core.strategies import (
     NOW,
     TOLERANCE,
@@ -472,3 +472,15 @@ def test_an_operator_who_takes_the_brokers_quantity_gets_it() -> None:
     assert outcome.drift.target == 120
     kept = decide(drift, WHY, USE_BROKER, Matters(), NOW)
     assert [correction.after for correction in kept.corrections] == [130]
+
+
+def test_a_split_scales_an_accepted_difference_and_makes_none() -> None:
+    """Two shares that the ledger is known to lack are four; where nothing is accepted nothing is."""
+    part = Part(Cause.SPLIT, Decimal(10), ratio=Ratio(Decimal(2), Decimal(1)))
+    explained = Explanation(Cause.SPLIT, "two for one", (part,), proven=True)
+    drift = drift_of("AAPL", 24, row("AAPL", 10))
+    scaled = decide(replace(drift, accepted=Decimal(2)), explained, USE_BROKER, Matters(), NOW).accepted
+    assert scaled is not None
+    assert scaled.difference == 4
+    plain = decide(drift_of("AAPL", 20, row("AAPL", 10)), explained, USE_BROKER, Matters(), NOW)
+    assert (plain.accepted, [c.after for c in plain.corrections]) == (None, [20])

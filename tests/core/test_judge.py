@@ -433,6 +433,19 @@ def test_windows_of_lateness(execution_s: float, quantity: int, broker: int, cer
     assert made.pending[0].in_motion is certain
 
 
+@pytest.mark.parametrize(
+    ("quantity", "difference"), [("0.5", "0.5"), ("-0.5", "-0.5"), ("-0.5", "0.5"), ("0.5", "-0.5")]
+)
+def test_fractions_are_late_too(quantity: str, difference: str) -> None:
+    """Coins and fractional shares: a fill of less than one explains as much as it is, and no more."""
+    fills = [Motion(95.0, Decimal(quantity))]
+    for more, certain in (("0", False), ("0.01", True)):
+        broker = 5 + Decimal(difference) * (1 + Decimal(more))
+        made = look(at(100), broker=str(broker), ledger=5, motions=fills)
+        made = look(at(116), made, broker=str(broker), ledger=4, motions=fills)
+        assert made.pending[0].in_motion is certain
+
+
 def test_a_fill_just_outside_the_window_may_have_been_inside() -> None:
     """The broker's clock is known to a second or two, and what that leaves open is never called a drift."""
     fills = [Motion(88 - 15 - 1.5, Decimal(3)), Motion(80, Decimal(-1), Decimal(13))]

@@ -150,6 +150,14 @@ def test_several_are_as_likely_as_the_least_likely_of_them() -> None:
     assert [e.order_id for e in left] == ["o2.5", "o3.0", "o5.0"]
 
 
+def test_of_two_orders_that_fit_the_one_that_was_filled_last_was_booked() -> None:
+    """When it was filled is when its last fill was."""
+    times = {"a": (1.0, 3.5), "b": (2.0, 3.0)}
+    told = [fill(n + 1, at, order=order, cum=n + 1) for order in times for n, at in enumerate(times[order])]
+    left = match(fills(told, "AAPL", {}), [entry(3, 4)]).lack
+    assert [e.order_id for e in left] == ["b", "b"]
+
+
 def test_a_row_that_goes_to_another_strategy_books_nothing() -> None:
     """Its end and its beginning are no sale and no purchase; what it changed by the way is a booking."""
     moved = [entry(-5, 4, 5), entry(5, 4, strategy="trend")]
