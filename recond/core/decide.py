@@ -80,7 +80,7 @@ def _by_policy(
         held = Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, matters.hold, now))
         known = conflict is not None and conflict.kind is drift.kind
         return replace(held, conflict=_conflict(held, conflict, now)) if known else held
-    corrections: tuple[Correction, ...] | None = ()
+    corrections: tuple[Correction, ...] = ()
     resolution = policy.of(*explanation.causes)
     # Later passes know an open conflict by its cause alone, so that has to be the one by which this was decided.
     explanation = replace(explanation, cause=next(c for c in explanation.causes if policy.of(c) is resolution))
@@ -93,7 +93,7 @@ def _by_policy(
             told = unclear in explanation.text  # by an earlier sighting
             text = explanation.text if told else f"{explanation.text}; {unclear}".lstrip("; ")
             explanation = replace(explanation, text=text)
-    outcome = Outcome(drift, explanation, resolution, corrections=corrections or ())
+    outcome = Outcome(drift, explanation, resolution, corrections=corrections)
     if resolution is Resolution.USE_BROKER:
         outcome = replace(outcome, accepted=accepted)
     if drift.kind is Kind.QUANTITY or resolution is not Resolution.USE_BROKER:
@@ -127,8 +127,7 @@ def _corrections(
 ) -> tuple[tuple[Correction, ...], str]:
     """The corrections, or why there can be none."""
     if matters.partner is not None and decision is None:
-        goes = any(part.goes_to is not None for part in explanation.parts)
-        return (rename(drift, matters.partner, explanation) if goes else ()), ""
+        return rename(drift, matters.partner, explanation), ""  # the new name has no rows yet
     names_row = decision is not None and decision.names_row
     strategy = None if decision is None else decision.strategy_id
     corrections = correct(drift, explanation, names_row=names_row, strategy_id=strategy)
