@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.conclude import conclude, failed, numbered, tally, withhold
+from recond.core.conclude import conclude, emptied, failed, numbered, tally, withhold
 from recond.core.decide import Matters, Policy, decide
 from recond.core.diff import Comparison, diff
 from recond.core.model import (
@@ -187,6 +187,20 @@ def test_no_equity_without_an_account() -> None:
     """What the account did not tell is not written down as equity."""
     held = Holdings((position("AAPL", 5),))
     assert concluded(held, (row("AAPL", 5),), header=replace(HEADER, account_state=None)).equity is None
+
+
+def test_a_run_that_came_to_nothing_has_concluded_nothing() -> None:
+    """What it would have found, ended or counted is left out; what was open and what it saw of the account stay."""
+    rows = row("AAPL", 4), row("MSFT", 1)
+    held = Holdings((position("AAPL", 5), position("BRK.B", 1)), (Unreadable("BTCUSD", "?"),))
+    record = concluded(held, rows, waiting=frozenset({"BRK.B"}), conflicts=(conflict("MSFT"),), holds=(hold("AAPL"),))
+    run, problem = record.run, Problem("locked")
+    run = replace(run, ended_holds=(hold("MSFT"),), synced=3)
+    assert all((run.outcomes, run.pending, run.unknown, run.ended_conflicts))
+    blank = emptied(run, problem)
+    assert (blank.outcomes, blank.pending, blank.unknown, blank.synced) == ((), (), (), 0)
+    assert (blank.ended_conflicts, blank.ended_holds, blank.error) == ((), (), problem)
+    assert (blank.account_state, blank.carried_conflicts, blank.reasons) == (STATE, run.carried_conflicts, run.reasons)
 
 
 def test_failed_run_keeps_what_was_open() -> None:
@@ -588,6 +602,14 @@ def test_an_accepted_difference_lasts_while_it_has_a_meaning(
     record = ended_pass(shown, rows, accepted={accepted.instrument: accepted}, **changes)  # type: ignore[arg-type]
     assert record.ended_accepted == (() if stays else (accepted,))
     assert len(record.run.accepted) == stays
+
+
+def test_a_difference_about_what_only_the_ledger_has_is_told_with_no_quantity_at_the_broker() -> None:
+    """Five that the broker never had were accepted; the reading's count of repins goes with the record."""
+    accepted = acceptance("AAPL", -5)
+    record = ended_pass((), (row("AAPL", 5),), accepted={accepted.instrument: accepted}, repins=2)
+    assert [(a.broker, a.ledger) for a in record.run.accepted] == [(0, 5)]
+    assert record.repins == 2
 
 
 def test_a_difference_that_is_accepted_anew_is_there_once() -> None:

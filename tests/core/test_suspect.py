@@ -233,6 +233,11 @@ def test_names_are_paired_by_the_legs_of_one_group() -> None:
     assert not any("suspected" in e.text for e in found.values())
     for half in (paired(OLD, NEW, AAPL=told), paired(OLD, NEW, MSFT=came)):
         assert not half["AAPL"].proven
+    two = replace(OLD, rows=(*OLD.rows, replace(row("AAPL", 1, "b"), asset_id="id-9")))
+    for sides in ({}, {"AAPL": told}, {"MSFT": came}):
+        without = {s: replace(e, parts=(replace(e.parts[0], group=None),)) for s, e in (("AAPL", told), ("MSFT", came))}
+        made = paired(two, replace(NEW, position=replace(NEW.position, quantity=Decimal(11))), **{**without, **sides})
+        assert all(not p.goes_to and not p.comes_from for e in made.values() for p in e.parts)
     loose = [replace(e, parts=(replace(e.parts[0], group=None),)) for e in (told, came)]
     assert paired(OLD, other, AAPL=loose[0], MSFT=loose[1])["AAPL"] == loose[0]
     moved = Explanation(Cause.TRANSFER, "", (Part(Cause.TRANSFER, Decimal(-10)),), proven=True)
