@@ -12,8 +12,9 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from recond import __version__
 from recond.config import Account, Config, ConfigError, Credentials, require_credentials, warnings
+from recond.core.identity import identity_problem
 from recond.core.model import AccountState, Holdings
 from recond.daemon import EXIT_CONFIG, EXIT_FAULT, audit, open_broker
 from recond.log import configure
@@ -52,12 +54,17 @@ def check(config: Config, as_json: bool) -> int:
     ]
     exit_code = EXIT_FAULT
     try:
-        findings += asyncio.run(_accounts(config, require_credentials(config)))
+        findings += asyncio.run(_accounts(config, require_credentials(config), _pins(Path(config.ledger.path))))
     except ConfigError as error:
         findings += [Finding("keys", "fault", str(fault), error.hint) for fault in error.faults]
         exit_code = EXIT_CONFIG
     _tell(findings, as_json)
     return exit_code if any(finding.level == "fault" for finding in findings) else 0
+
+
+def tell_misconfigured(error: ConfigError) -> None:
+    """Print, for a script, all that is wrong with a configuration; what follows from it was not tried."""
+    _tell([Finding("config", "fault", str(fault), error.hint) for fault in error.faults], as_json=True)
 
 
 def check_ledger(config: Config, as_json: bool) -> int:
@@ -108,39 +115,52 @@ def ledger_findings(path: Path, *, thorough: bool = False) -> list[Finding]:
     return findings
 
 
-async def _accounts(config: Config, credentials: Mapping[str, Credentials]) -> list[Finding]:
-    """Ask the broker for every account, all at once."""
-    registry = Metrics(CollectorRegistry(), [account.name for account in config.accounts], version=__version__)
-    asked = [_account(account, credentials[account.name], registry) for account in config.accounts]
-    return [finding for findings in await asyncio.gather(*asked) for finding in findings]
+def _pins(path: Path) -> Mapping[str, str]:
+    """The broker account id that the ledger has for each account it knows."""
+    return audit(path, thorough=False).pins if path.exists() else {}
 
 
-async def _account(account: Account, credentials: Credentials, metrics: Metrics) -> list[Finding]:
-    """What the keys of one account open."""
-    about = f"account {account.name}"
+async def _accounts(
+    config: Config, credentials: Mapping[str, Credentials], pins: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Ask the broker for every account, all at once, and compare with each other and with the ledger what they are."""
+    names = [account.name for account in config.accounts]
+    metrics = Metrics(CollectorRegistry(), names, version=__version__)
+    asked = [_ask(account, credentials[account.name], metrics) for account in config.accounts]
+    answers = dict(zip(names, await asyncio.gather(*asked), strict=True))
+    met = {name: answer[0].id for name, answer in answers.items() if not isinstance(answer, Finding)}
+    known = {name: pin for name, pin in pins.items() if name in names}
+    return chain.from_iterable(_opened(each, answers[each.name], {**met, **known}) for each in config.accounts)
+
+
+async def _ask(account: Account, credentials: Credentials, metrics: Metrics) -> tuple[AccountState, Holdings] | Finding:
+    """What the keys of one account open, or why they do not."""
     try:
         async with open_broker(account, credentials, metrics) as broker:
-            state, holdings = await broker.account(), await broker.positions()
+            return await broker.account(), await broker.positions()
     except PortError as error:
-        return [Finding(about, "fault", error.message, error.hint)]
+        return Finding(f"account {account.name}", "fault", error.message, error.hint)
+
+
+def _opened(
+    account: Account, answer: tuple[AccountState, Holdings] | Finding, pins: Mapping[str, str]
+) -> list[Finding]:
+    """The account that was found, whether it is the one that is meant, and what of it cannot be read."""
+    if isinstance(answer, Finding):
+        return [answer]
+    about, (state, holdings) = f"account {account.name}", answer
+    text = f"{account.environment} at {account.rest_url}: {state.number or state.id}, {state.status}, "
+    text += f"{len(holdings.positions)} positions"
+    problem = identity_problem(account.name, account.environment, state, pins)
     return [
-        _opened(about, account, state, holdings),
+        Finding(about, "fault", f"{text}; {problem.message}", problem.hint)
+        if problem is not None
+        else Finding(about, "ok" if state.status == "ACTIVE" else "warning", text),
         *(
             Finding(about, "warning", f"position {row.symbol or 'without symbol'}: {row.problem}", "it stays unknown")
             for row in holdings.unreadable
         ),
     ]
-
-
-def _opened(about: str, account: Account, state: AccountState, holdings: Holdings) -> Finding:
-    """The account that was found, and whether it is of the configured environment."""
-    text = f"{account.environment} at {account.rest_url}: {state.number or state.id}, {state.status}, "
-    text += f"{len(holdings.positions)} positions"
-    if account.environment == "live" and (state.number or "").startswith("PA"):
-        return Finding(
-            about, "fault", f"{text}; this is a paper account", 'set environment = "paper", or the live keys'
-        )
-    return Finding(about, "ok" if state.status == "ACTIVE" else "warning", text)
 
 
 def _line(finding: Finding) -> str:

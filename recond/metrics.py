@@ -125,7 +125,7 @@ class Metrics:
     def _record_drift(self, run: Run) -> None:
         """What differs once the pass is over: pending, or confirmed and not corrected."""
         account = run.account
-        standing = [outcome.drift for outcome in run.outcomes if not outcome.corrections]
+        standing = [o.drift for o in run.outcomes if not o.corrections and o.resolution is not Resolution.USE_DB]
         differences = {pending.instrument.symbol: pending.broker - pending.ledger for pending in run.pending}
         differences |= {drift.instrument.symbol: drift.difference for drift in standing}
         self._drifting.labels(account).set(len(differences))

@@ -211,6 +211,9 @@ class Reconciler:
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
 
+        if self._memory.doubts_account(comparison.drifts, began_s, rules.timing.settle_s):
+            await self._account_now((), preview=preview)
+
         def pages() -> int:
             return budget.pages(self._broker.usage().sent - sent, _clock_s())
 
@@ -334,7 +337,7 @@ class Reconciler:
         pins = await self._ledger.pin(self._rules.account, None if preview else state.id)
         if preview and state.id not in pins.values():
             pins = {self._rules.account: state.id, **pins}
-        problem = identity_problem(self._rules, state, pins)
+        problem = identity_problem(self._rules.account, self._rules.environment, state, pins)
         if problem is not None:
             raise BrokerRefused(problem.message, hint=problem.hint)
         self._memory = replace(self._memory, account_state=state, account_read_s=_clock_s())

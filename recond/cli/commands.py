@@ -58,15 +58,43 @@ def configured(command: Command) -> Command:
     @click.option("--config", type=_FILE, metavar="FILE", help="Instead of the usual places.")
     @wraps(command)
     def loaded(*, config: Path | None, **options: Any) -> Any:
-        from recond.config import ConfigError, load
+        from recond.config import ConfigError
 
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         try:
-            return command(load(config, os.environ, Path(credentials) if credentials else None), **options)
+            return command(_load(config), **options)
         except ConfigError as error:
+            if options.get("as_json"):
+                from recond.check import tell_misconfigured
+
+                tell_misconfigured(error)
             raise Misconfigured(str(error), hint=error.hint) from error
 
     return loaded
+
+
+def unconfigured(command: Command) -> Command:
+    """Give a command that takes nothing from a configuration --config all the same: what is named is checked."""
+
+    @click.option("--config", type=_FILE, metavar="FILE", help="Is checked; nothing in it is needed here.")
+    @wraps(command)
+    def checked(*, config: Path | None, **options: Any) -> Any:
+        from recond.config import ConfigError
+
+        try:
+            if config is not None:
+                _load(config)
+        except ConfigError as error:
+            raise Misconfigured(str(error), hint=error.hint) from error
+        return command(**options)
+
+    return checked
+
+
+def _load(config: Path | None) -> Config:
+    from recond.config import load
+
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    return load(config, os.environ, Path(credentials) if credentials else None)
 
 
 def lists(path: str, columns: str, *, ended: str, limit: int) -> Callable[[Command], Command]:
@@ -126,6 +154,7 @@ def check(config: Config, ledger: bool, as_json: bool) -> NoReturn:
 
 @main.command()
 @click.option("--once", is_flag=True, help="End when the story has been told.")
+@unconfigured
 def demo(once: bool) -> NoReturn:
     """Watch recond at work against a simulated Alpaca. Needs no keys."""
     from recond import demo as story
@@ -136,6 +165,7 @@ def demo(once: bool) -> NoReturn:
 @main.command()
 @click.option("--listen", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
 @click.option("--scenario", default="demo", show_default=True, metavar="NAME", help="What the account holds at first.")
+@unconfigured
 def simulate(listen: str, scenario: str) -> None:
     """Run a simulated Alpaca until Ctrl-C, to point bots, recond and alerts at."""
     import asyncio

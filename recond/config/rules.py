@@ -112,10 +112,13 @@ def each(parse: Parser, expected: str) -> Parser:
     def parse_all(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ValueError(expected)
-        try:
-            return tuple(dict.fromkeys(parse(item) for item in value))
-        except ValueError as error:
-            raise ValueError(expected) from error
+        parsed: dict[Any, None] = {}
+        for number, item in enumerate(value, 1):
+            try:
+                parsed[parse(item)] = None
+            except ValueError as error:
+                raise ValueError(f"{expected}; item {number} is not {error}") from error
+        return tuple(parsed)
 
     return parse_all
 
@@ -176,12 +179,16 @@ def is_loopback(host: str) -> bool:
 
 def prefixes(value: object) -> dict[str, str]:
     """Strategy id → client_order_id prefix, such that no order can belong to two strategies."""
-    expected = "a table of strategy id = client_order_id prefix (1 to 128 characters)"
+    expected = "a table of strategy id (printable ASCII) = client_order_id prefix (1 to 128 characters)"
     if not isinstance(value, dict):
         raise ValueError(expected)
-    for strategy, prefix in value.items():
-        if not strategy.strip() or not isinstance(prefix, str) or not 1 <= len(prefix) <= 128:
-            raise ValueError(expected)
+    for number, (strategy, prefix) in enumerate(value.items(), 1):
+        if (
+            not re.fullmatch(r"[ -~]*[!-~][ -~]*", strategy)
+            or not isinstance(prefix, str)
+            or not 1 <= len(prefix) <= 128
+        ):
+            raise ValueError(f"{expected}; entry {number} is not one")
         for other, longer in value.items():
             if strategy != other and isinstance(longer, str) and longer.startswith(prefix):
                 raise ValueError(f"{expected}; an order of {other} would also be one of {strategy}")

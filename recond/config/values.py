@@ -108,7 +108,7 @@ class Tolerance:
 class LedgerFile:
     """`[ledger]`: the file; a relative path counts from the working directory."""
 
-    path: Annotated[str, rules.text(r"[^\0]*[^\0/]", "the path of a file")] = "recond.db"
+    path: Annotated[str, rules.text(r"(?!(.*/)?\.{1,2}$)[^\0]*[^\0/]", "the path of a file")] = "recond.db"
     journal: Annotated[Literal["wal", "delete"], rules.choice("wal", "delete")] = "wal"
     retention_s: Annotated[float, rules.duration("1d", "3650d")] = 90 * 86400.0
 

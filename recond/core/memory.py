@@ -6,12 +6,12 @@ May not outlive the process: a fresh one starts with an empty memory, so nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from recond.core.judge import Sighting
-from recond.core.model import AccountState, Instrument
+from recond.core.model import AccountState, Drift, Instrument, Kind
 from recond.core.rules import Rules
 from recond.core.run import Run, RunStatus
 from recond.core.schedule import retry_delay
@@ -48,6 +48,15 @@ class Memory:
             last=run,
             failures=self.failures + 1 if unproven_yet else 0,
         )
+
+    def doubts_account(self, drifts: Sequence[Drift], now_s: float, settle_s: float) -> bool:
+        """Whether a position is missed that was not missed before: by now the account may be another one, or blocked.
+
+        It was not when it was read within `settle_s`: an account whose positions come and go has no request to spare.
+        """
+        recent = self.account_read_s is not None and now_s - self.account_read_s < settle_s
+        missed = (d for d in drifts if d.kind is Kind.MISSING_AT_BROKER)
+        return not recent and any(drift.instrument not in self.sightings for drift in missed)
 
     def recheck_s(self, began_s: float, rules: Rules) -> float:
         """When something that is pending, failed, unproven, not shown or not told yet is to be looked at again."""

@@ -17,7 +17,7 @@ from functools import partial
 from typing import NoReturn
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from structlog.typing import FilteringBoundLogger
 
 from recond import __version__
@@ -38,7 +38,7 @@ from recond.daemon.retention import forget_old
 from recond.listener import watch_ledger
 from recond.log import configure
 from recond.metrics import Metrics
-from recond.ports import LedgerCorrupt, PortError
+from recond.ports import PortError
 from recond.reconcile import Reconciler
 from recond.status import AccountStatus, Status
 from recond.systemd import Systemd, Watchdog
@@ -51,7 +51,7 @@ LAG_EVERY_S = 0.5
 
 
 def main(config: Config) -> int:
-    """Run the daemon; returns the exit code: 0 told to stop, 1 could not go on, 78 an operator must change something.
+    """Run the daemon; returns the exit code: 0 told to stop, 1 could not go on.
 
     Raises `ConfigError` when keys are missing.
     """
@@ -65,7 +65,7 @@ def main(config: Config) -> int:
         return 0
     except (PortError, CannotListen) as error:
         log.error(f"recond cannot go on: {error.message}", hint=error.hint)
-        return EXIT_CONFIG if isinstance(error, LedgerCorrupt) else EXIT_FAULT
+        return EXIT_FAULT
     raise AssertionError("the daemon ended without being told to")
 
 
@@ -88,6 +88,7 @@ async def serve(config: Config, log: FilteringBoundLogger) -> NoReturn:
     credentials = require_credentials(config)
     names = [account.name for account in config.accounts]
     registry, systemd = CollectorRegistry(), Systemd(os.environ)
+    ProcessCollector(registry=registry)
     shared = Shared(
         config=config,
         log=log,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,12 +17,22 @@ from recond.simulator.exchange import Exchange
 Result = dict[str, Any]
 
 
+MAGNITUDE_MAX = 30
+
+
 class Operation(BaseModel):
     """Something that is done to one account; `account` is its name, by default the first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     account: str | None = None
+
+    @model_validator(mode="after")
+    def _is_written_out(self) -> Self:
+        """Refuse what nobody can mean: written out, a number with a large exponent fills the memory."""
+        if any(isinstance(value, Decimal) and abs(value.adjusted()) > MAGNITUDE_MAX for _, value in self):
+            raise ValueError(f"a number has at most {MAGNITUDE_MAX} digits before the point, and zeros after it")
+        return self
 
     def run(self, exchange: Exchange) -> Result:
         """Do it and say what came of it. Raises RefusedError."""

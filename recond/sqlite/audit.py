@@ -6,11 +6,13 @@ May not write, mend anything, or need the daemon: it reads the file as it is at 
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -19,13 +21,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import aiosqlite
+
 from recond.core.exact import exactly
 from recond.core.model import Unreadable
 from recond.ports import PortError
 from recond.sqlite.connection import BUSY_TIMEOUT_S
 from recond.sqlite.errors import port_errors
 from recond.sqlite.migrate import FACTS, HISTORY, Migration, check_history, ledger_version, migrations, script
-from recond.sqlite.reading import row_of
+from recond.sqlite.reading import read, row_of
 from recond.sqlite.text import decimal_text, parse_decimal
 
 RESTORE = "stop all that write to it and restore it from a backup; what it was before is in the table `changes`"
@@ -48,10 +52,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the ledger is, in a few words, and all that is wrong with it."""
+    """What the ledger is, in a few words, all that is wrong with it, and each account's broker account id, if known."""
 
     summary: str
     remarks: tuple[Remark, ...]
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 def audit(path: Path, *, thorough: bool) -> Audit:
@@ -78,11 +83,11 @@ def _audit(path: Path, thorough: bool) -> Audit:
         ledger.isolation_level = None
         ledger.text_factory = partial(str, encoding="utf-8", errors="replace")
         ledger.execute("BEGIN")
-        found = _found(path, ledger, migrations(), thorough)
+        found = _found(path, uri, ledger, migrations(), thorough)
     return _audit(path, thorough) if undisturbed and wal.exists() else found
 
 
-def _found(path: Path, ledger: sqlite3.Connection, steps: Sequence[Migration], thorough: bool) -> Audit:
+def _found(path: Path, uri: str, ledger: sqlite3.Connection, steps: Sequence[Migration], thorough: bool) -> Audit:
     version = ledger_version(path, steps, *ledger.execute(FACTS).fetchone())
     if not version:
         return Audit(f"{path} is empty; the daemon makes it a ledger", ())
@@ -90,7 +95,7 @@ def _found(path: Path, ledger: sqlite3.Connection, steps: Sequence[Migration], t
     expected, schema = _fresh_schema(steps[:version]), _schema(ledger)
     summary = f"{path}: schema {version}, sha256 {_sha256(schema)[:16]}"
     remarks = list(_schema_remarks(path, expected, schema))
-    for look in (_damage, _odd_rows, _differences, _unmatched) if thorough else ():
+    for look in (_damage, _odd_rows, _differences, _unmatched, partial(_unread, uri)) if thorough else ():
         try:
             with port_errors(path):
                 remarks += [Remark("fault", text, RESTORE) for text in look(ledger)]
@@ -99,7 +104,8 @@ def _found(path: Path, ledger: sqlite3.Connection, steps: Sequence[Migration], t
     if thorough and not remarks:
         [counts] = ledger.execute(_COUNTS)
         summary += "; {} open positions, {} changes, {} corrections: all agree".format(*counts)
-    return Audit(summary, tuple(remarks))
+    pins = "SELECT name, broker_account_id FROM accounts WHERE broker_account_id IS NOT NULL"
+    return Audit(summary, tuple(remarks), dict(ledger.execute(pins)))
 
 
 _COUNTS = """
@@ -111,6 +117,20 @@ SELECT (SELECT count(*) FROM positions WHERE status = 'open'),
 def _damage(ledger: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with the file."""
     return [f"the file is damaged: {text}" for (text,) in ledger.execute("PRAGMA integrity_check") if text != "ok"]
+
+
+def _unread(uri: str, ledger: sqlite3.Connection) -> list[str]:
+    """What keeps the daemon from reading an account; raises `LedgerCorrupt` for the first."""
+    accounts = [str(name) for (name,) in ledger.execute("SELECT name FROM accounts")]
+
+    async def read_all() -> None:
+        async with aiosqlite.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S) as connection:
+            for account in accounts:
+                await read(connection, account, None)
+
+    with ThreadPoolExecutor(1) as aside:  # this may be a thread in which an event loop runs
+        aside.submit(lambda: asyncio.run(read_all())).result()
+    return []
 
 
 # The schema

@@ -23,6 +23,7 @@ from recond.sqlite.text import parse_money
 class _Shelf:
     """How a collection is shown; `states` maps what `status` can be asked for to a condition.
 
+    `joined` are filters whose columns hold several words with a plus between them, any of which may be asked for.
     `table` is what its rows are taken from, unless it has the collection's name.
     """
 
@@ -30,6 +31,7 @@ class _Shelf:
     numbers: frozenset[str]
     filters: frozenset[str]
     flags: frozenset[str] = frozenset()
+    joined: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
     order: str = "id DESC"
     table: str = ""
@@ -60,6 +62,7 @@ _SHELVES = MappingProxyType(
             ),
             numbers=frozenset({"total_value"}),
             filters=frozenset(_words("status trigger user_id")),
+            joined=frozenset({"trigger"}),
         ),
         Collection.CONFLICTS: _Shelf(
             columns=_words(
@@ -160,7 +163,9 @@ def _conditions(shelf: _Shelf, query: Query) -> tuple[str, list[Value]]:
                 raise ValueError(f"{query.collection}: status is one of {', '.join(shelf.states)}, not {value!r}")
             conditions.append(shelf.states[str(value)])
         elif name in shelf.filters:
-            conditions.append(f"{name} = ?")
+            conditions.append(
+                f"instr('+' || {name} || '+', '+' || ? || '+')" if name in shelf.joined else f"{name} = ?"
+            )
             values.append(value)
         else:
             known = sorted(shelf.filters | ({"status"} if shelf.states else set()))

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
+_MAGNITUDE_MAX = 40
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
@@ -41,12 +42,16 @@ def parse_decimal(text: str | None) -> Decimal:
 
 
 def parse_money(text: str | None) -> Decimal | None:
-    """The finite number that another program may have written in any form; None when unknown or unreadable."""
+    """The finite number that another program may have written in any form; None when unknown or unreadable.
+
+    What nothing is worth is unreadable too: written out, a number with a large exponent fills the memory.
+    """
     try:
         value = Decimal(text or "NaN")
     except ArithmeticError:
         return None
-    return value if value.is_finite() else None
+    sane = value.is_finite() and abs(value.adjusted()) <= _MAGNITUDE_MAX and len(text or "") <= 2 * _MAGNITUDE_MAX
+    return value if sane else None
 
 
 def parse_time(text: str) -> datetime:

@@ -7,17 +7,29 @@ May not name a member of any body.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+_WRITTEN = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
+def _plain(value: object) -> object:
+    """Refuse text that Python takes for a number and nobody else does."""
+    if isinstance(value, str) and not _WRITTEN.fullmatch(value):
+        raise ValueError("a number, or its digits as text")
+    return value
+
 
 Quantity = Annotated[
     Decimal,
+    BeforeValidator(_plain),
     Field(max_digits=80, decimal_places=40),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]}),
 ]
@@ -58,5 +70,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise json.JSONDecodeError(f"{', '.join(twice)} given more than once", "", 0)
+        raise json.JSONDecodeError(f"{', '.join(map(ascii, twice))} given more than once", "", 0)
     return dict(pairs)

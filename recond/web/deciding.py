@@ -60,6 +60,9 @@ class Resolve(Decided):
 class Accept(Decided):
     """Take what is held as it is, without proof."""
 
+    resolution: Literal["use_broker"] = "use_broker"
+    """There is no other way to take it."""
+
 
 _UNSAID = Accept()
 _LOOK = "Nothing was changed. Look at it again and decide anew."

@@ -10,7 +10,7 @@ from recond.core.judge import Sighting
 from recond.core.memory import Memory
 from recond.core.model import Cause, Hold, Instrument, Kind, Resolution, Unreadable
 from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, RunStatus
-from tests.core.strategies import NOW, drift_of
+from tests.core.strategies import NOW, drift_of, row
 from tests.core.test_conclude import HEADER
 from tests.fakes import rules
 
@@ -54,3 +54,14 @@ def test_what_the_stream_may_have_lost_is_asked_for_again() -> None:
     gap = Memory().after(replace(GOOD, evidence_gap=True))
     assert gap.recheck_s(100.0, RULES) == 102.0
     assert Memory().after(replace(HEADER, evidence_gap=True, error=Problem("down"))).recheck_s(100.0, RULES) == 110.0
+
+
+def test_a_position_that_is_newly_missed_puts_the_account_in_doubt() -> None:
+    """Once, unless the account was read within the time to settle; what only the broker has says nothing of that."""
+    gone, here = drift_of("AAPL", 0, row("AAPL", 5)), drift_of("MSFT", 5)
+    memory = Memory(account_read_s=100.0)
+    assert memory.doubts_account([here, gone], 115.0, 15.0)
+    assert not memory.doubts_account([here, gone], 114.9, 15.0)
+    assert not memory.doubts_account([here], 115.0, 15.0)
+    assert not replace(memory, sightings={AAPL: SEEN}).doubts_account([here, gone], 115.0, 15.0)
+    assert Memory().doubts_account([gone], 0.0, 15.0)

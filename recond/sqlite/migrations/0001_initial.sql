@@ -284,7 +284,10 @@ BEGIN
         WHEN NEW.asset_class NOT IN ('us_equity', 'us_option', 'crypto')
             AND NOT EXISTS (SELECT 1 FROM corrections WHERE position_id = NEW.id)
         THEN RAISE(ABORT, 'asset_class is us_equity, us_option or crypto: leave it out if in doubt')
+        WHEN NEW.source = 'reconciliation' AND NOT EXISTS (SELECT 1 FROM corrections WHERE position_id = NEW.id)
+        THEN RAISE(ABORT, 'source is platform (the default); reconciliation is for recond alone')
         WHEN NEW.opened_at IS NULL OR NEW.opened_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9]*Z'
+            OR julianday(NEW.opened_at) IS NULL
         THEN RAISE(ABORT, 'opened_at is UTC text such as 2026-01-02T03:04:05Z: leave it out for now')
     END;
     INSERT INTO open_rows (position_id, account, symbol, side, quantity, amount, version, moved_at)
@@ -313,6 +316,7 @@ BEGIN
         WHEN NEW.status IS NULL OR NEW.status NOT IN ('open', 'closed')
         THEN RAISE(ABORT, 'status is open or closed')
         WHEN NEW.source IS NULL OR NEW.source NOT IN ('platform', 'reconciliation')
+            OR (NEW.source = 'reconciliation' AND OLD.source IS NOT 'reconciliation' AND w.correction_id IS NULL)
         THEN RAISE(ABORT, 'source is platform (the default); reconciliation is for recond alone')
         WHEN NEW.account IS NOT OLD.account OR NEW.opened_at IS NOT OLD.opened_at
         THEN RAISE(ABORT, 'account and opened_at of a position never change: close the row and INSERT another')
