@@ -113,11 +113,16 @@ class Investigator:
             return await off_loop(size, self._findings, drifts, reading, ages, Known(now), others)
         known = await self._known(drifts, reading, found, now, window)
         findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
-        evident = all(explanation.evident for explanation in findings.explanations.values())
-        if window is not None and (not evident or reading.unproven_since is not None):
-            more = await self._with_more(found, window, reading.unproven_since, pages)
+        # The stream may have lost a fill, and has told none from before it was connected: it is asked about last.
+        streamed = self._evidence.listening and self._evidence.gap_since is None
+        late = reading.unproven_since
+        for trades in (False, True) if streamed else (True,):
+            evident = all(explanation.evident for explanation in findings.explanations.values())
+            if window is None or (evident and late is None):
+                break
+            more, late = await self._with_more(found, window, late, pages, trades=trades), None
             if more is not found:
-                known = await self._known(drifts, reading, more, now, window)
+                found, known = more, await self._known(drifts, reading, more, now, window)
                 findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         orders = await self._owners(findings, known)
         if orders:
@@ -133,7 +138,8 @@ class Investigator:
         """What has come in meanwhile that explains earlier corrections; nothing when the broker cannot tell now."""
         if reading.unproven_since is None:
             return Findings()
-        found = await self._with_more(Found(since=now, bookings_since=now), now, reading.unproven_since, pages)
+        asked = Found(since=now, bookings_since=now)
+        found = await self._with_more(asked, now, reading.unproven_since, pages, trades=False)
         return self._findings((), reading, {}, await self._known((), reading, found, now, None), ())
 
     def _bases(self, drifts: Sequence[Drift], reading: LedgerReading) -> dict[Instrument, Baseline | None]:
@@ -206,16 +212,21 @@ class Investigator:
         )
 
     async def _with_more(
-        self, found: Found, window: datetime, unproven_since: datetime | None, pages: Callable[[], int]
+        self,
+        found: Found,
+        window: datetime,
+        unproven_since: datetime | None,
+        pages: Callable[[], int],
+        *,
+        trades: bool,
     ) -> Found:
         """Also what came since the window began, unless it has been asked for; as it is when it cannot be had.
 
-        A stream without a gap has told all fills. For corrections that nothing explains bookings are asked for from
+        That is bookings, and with `trades` fills. For corrections that nothing explains bookings are asked for from
         before them on.
         """
         late_since = window if unproven_since is None else min(window, unproven_since - BOOKED_BEFORE)
-        trades_told = self._evidence.listening and self._evidence.gap_since is None
-        if not trades_told and (found.since is None or found.since > window):
+        if trades and (found.since is None or found.since > window):
             found = await self._and(found, window, pages(), bookings_only=False)
         if found.bookings_since is None or found.bookings_since > late_since:
             found = await self._and(found, late_since, pages(), bookings_only=True)

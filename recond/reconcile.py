@@ -23,7 +23,7 @@ from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReadin
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget
-from recond.core.weigh import Both, news, weigh
+from recond.core.weigh import Both, news, quietly_gone, weigh
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.offloop import let_go, off_loop
@@ -224,7 +224,8 @@ class Reconciler:
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         seen, saving = judgement.sightings, found.saving
         self._memory = replace(self._memory, seq=reading.seq, sightings=seen, again_s=again_s, saving=saving)
-        proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed else None
+        gone = quietly_gone(reading, comparison, rules.ignore)
+        proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed or gone else None
         header = replace(
             header,
             finished_at=self._now(),

@@ -167,7 +167,8 @@ async def test_what_was_asked_for_already_is_not_asked_for_again() -> None:
     """A look that reaches back far enough is enough; a shorter one is not."""
     since = BASE_AT - PATIENCE.late
     entries = (booking("ACATS", 5),)
-    for begin, kinds in ((since, []), (since - timedelta(days=1), []), (since + timedelta(seconds=1), ["bookings"])):
+    later, sooner = since + timedelta(seconds=1), since - timedelta(days=1)
+    for begin, kinds in ((since, []), (sooner, []), (later, ["bookings", "all"])):
         case = Case()
         explanation = only(await case.explain(found=Found(begin, begin, entries)))
         assert explanation.cause is Cause.TRANSFER
@@ -181,7 +182,7 @@ async def test_a_very_old_baseline_does_not_make_the_broker_list_a_year() -> Non
     """Evidence is asked for within a week; the ledger's own memory likewise, with some days of corrections."""
     case = Case()
     await case.explain(bases={DRIFT.instrument: replace(BASES[DRIFT.instrument], at=NOW - timedelta(days=300))})
-    assert case.broker.asked == [("bookings", NOW - LOOK_BACK_MAX)]
+    assert case.broker.asked == [("bookings", NOW - LOOK_BACK_MAX), ("all", NOW - LOOK_BACK_MAX)]
     assert case.ledger.asked[0] == ({"AAPL": 5}, NOW - LOOK_BACK_MAX - PATIENCE.late, NOW - CORRECTED_BEFORE)
 
 
@@ -260,7 +261,7 @@ async def test_late_evidence_goes_to_the_correction_before_the_drift() -> None:
     findings = await case.explain(unproven_since=BASE_AT)
     assert [(link.correction_id, link.activities) for link in findings.late_links] == [(7, ("ACATS-AAPL-1",))]
     assert only(findings).cause is Cause.UNEXPLAINED
-    assert case.broker.asked == [("bookings", BASE_AT - timedelta(hours=1))]
+    assert case.broker.asked == [("bookings", BASE_AT - timedelta(hours=1)), ("all", BASE_AT - PATIENCE.late)]
     proven = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(corrections=(unproven(proven=True),)))
     assert only(await proven.explain(unproven_since=BASE_AT)).cause is Cause.TRANSFER
 
@@ -304,6 +305,13 @@ async def test_without_the_stream_the_broker_is_asked_for_fills_too() -> None:
         case.evidence.listening, case.evidence.gap_since = listening, gap
         assert causes(only(await case.explain())) == [(Cause.FILL, 5, None)]
         assert case.broker.asked == [("all", BASE_AT - PATIENCE.late)]
+
+
+async def test_a_fill_that_the_stream_has_lost_is_asked_for_last() -> None:
+    """Or one from before it was connected: when neither it nor a booking explains the drift."""
+    case = Case(AskedBroker(filled=[trade(5)]))
+    assert causes(only(await case.explain())) == [(Cause.FILL, 5, None)]
+    assert case.broker.kinds == ["bookings", "all"]
 
 
 async def test_the_look_before_a_verdict_is_that_of_the_evidence() -> None:

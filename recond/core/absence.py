@@ -7,7 +7,7 @@ May not close anything, or take an unknown figure for zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -63,6 +63,26 @@ def unproven(
             text = f"the account's value differs by {gap:.2f} from what is shown, about what this one was worth"
             reasons[drift.instrument] = f"not shown by the broker, but {text} ({value:.2f})"
     return reasons
+
+
+@exactly
+def unborne(
+    gone: Iterable[Instrument],
+    holdings: Holdings,
+    account: AccountState | None,
+    baselines: Mapping[Instrument, Baseline],
+) -> frozenset[str]:
+    """The symbols of these, which neither side shows, that the account's figures do not bear out to be gone.
+
+    What was worth less than the 1 % by which those may differ is believed to be.
+    """
+    gap, doubt = _gap(holdings, account)
+    if doubt is not None or account is None:
+        return frozenset(instrument.symbol for instrument in gone)
+    values = account.long_market_value, account.short_market_value
+    grain = AGREEMENT * sum((abs(value) for value in values if value is not None), Decimal(0))
+    costs = {each: baselines[each].cost_basis for each in gone if each in baselines}
+    return frozenset(each.symbol for each, cost in costs.items() if cost and gap * 2 >= abs(cost) > grain)
 
 
 def _value(drift: Drift, baseline: Baseline | None) -> Decimal | None:

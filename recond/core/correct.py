@@ -183,14 +183,14 @@ def _entry(drift: Drift, row: LedgerRow, after: Decimal, explanation: Explanatio
     """The row's entry price after the change.
 
     One that becomes the whole position, or flips, takes the broker's. Fills of its own are averaged in, a split makes
-    each share cost so much less; else the row keeps its own.
+    each share cost so much less; else, and when it is closed, the row keeps its own.
     """
     shown = None if drift.position is None else drift.position.entry_price
     if shown is not None and (after == drift.broker or after * row.quantity < 0):
         return shown
     entry, quantity, keeps = row.entry_price, row.quantity, True
     for part in explanation.parts:
-        if entry is None:
+        if entry is None or not after:
             break
         mine = part.row_id == row.id or (part.owned and part.row_id is None and part.strategy_id == row.strategy_id)
         if part.ratio is not None:

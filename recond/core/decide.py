@@ -128,6 +128,8 @@ def _corrections(
     """The corrections, or why there can be none."""
     if matters.partner is not None and decision is None:
         return rename(drift, matters.partner, explanation), ""  # the new name has no rows yet
+    if decision is None and not explanation.parts and SEVERAL_OWNERS in explanation.text:
+        return (), SEVERAL_OWNERS  # as an earlier pass found that knew the parts
     names_row = decision is not None and decision.names_row
     strategy = None if decision is None else decision.strategy_id
     corrections = correct(drift, explanation, names_row=names_row, strategy_id=strategy)

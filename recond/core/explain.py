@@ -142,7 +142,8 @@ def _explain_one(
     found = found or (fitting(early=(), booked=delivered) if delivered else []) or split
     if not found:
         found = fitting(early=early, booked=booked)
-        proven = bool(found)
+        # What may have been booked before both sides agreed is no proof that a position is gone.
+        proven = bool(found) and bool(drift.broker)
     found = found or ([(doubted,)] if doubted is not None else [])
     explanations = [
         made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance)) is not None
@@ -224,7 +225,9 @@ def _with_ratio(part: Part, ordered: Sequence[Effect], matched: Matched, base: B
         for change, group in matched.booked
         if all(id(effect) in later for effect in group)
     )
-    return replace(part, ratio=ratio_of(base, held, part, drift.position) if held else None, spared=spared)
+    # A leg that takes all of it, while there is more to come, is not the whole of a split.
+    scales = held and (held + part.quantity or not drift.broker)
+    return replace(part, ratio=ratio_of(base, held, part, drift.position) if scales else None, spared=spared)
 
 
 def _is_cut(part: Part, base: Baseline) -> bool:

@@ -128,8 +128,14 @@ def _is_twice(change: Change, correction: PastCorrection, drift: Drift) -> bool:
         and not correction.reversed
         and correction.quantity == change.quantity
         and correction.at <= change.at
-        and (correction.position_id == change.position_id or correction.strategy_id in (None, change.strategy_id))
+        and (correction.position_id == change.position_id or _may_be_whose(change, correction))
     )
+
+
+def _may_be_whose(change: Change, correction: PastCorrection) -> bool:
+    """Whether the correction of another row may have booked this strategy's own: not when it is known as another's."""
+    anothers = correction.proven and correction.cause is Cause.EXTERNAL_TRADE
+    return correction.strategy_id in (None, change.strategy_id) and not anothers
 
 
 def _booked_by(change: Change, left: Sequence[Effect]) -> tuple[Effect, ...]:

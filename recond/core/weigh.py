@@ -6,11 +6,11 @@ May not ask for anything: all that is known is handed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from recond.core.absence import unproven
+from recond.core.absence import unborne, unproven
 from recond.core.conclude import conclude
 from recond.core.decide import Matters, decide
 from recond.core.diff import Comparison
@@ -63,6 +63,7 @@ def weigh(
         )
         outcomes.append(decide(drift, explained[drift.instrument], rules.policy, matters, header.finished_at))
     again_s = ended_s + rules.timing.confirm_after_s
+    gone = quietly_gone(reading, both.comparison, rules.ignore)
     return conclude(
         header,
         both.holdings,
@@ -73,7 +74,19 @@ def weigh(
         again_s,
         rules.ignore,
         read_at,
+        unborne(gone, both.holdings, proof, reading.baselines),
     )
+
+
+def quietly_gone(reading: LedgerReading, comparison: Comparison, ignore: Set[str]) -> frozenset[Instrument]:
+    """The instruments on which something is open and which neither side shows any more: no drift, and no agreement yet.
+
+    One answer that leaves the position out must not end what an operator has to decide or has accepted.
+    """
+    shown = {agreement.instrument.symbol for agreement in comparison.agreements}
+    shown |= {drift.instrument.symbol for drift in comparison.drifts} | ignore
+    open_on = {conflict.instrument for conflict in reading.conflicts} | {hold.instrument for hold in reading.holds}
+    return frozenset(instrument for instrument in open_on | reading.accepted.keys() if instrument.symbol not in shown)
 
 
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, first: bool) -> tuple[Drift, ...]:

@@ -439,3 +439,12 @@ def test_what_was_booked_in_new_shares_is_not_scaled() -> None:
         strategies=PREFIXES,
     )
     assert after(replace(drift, broker=Decimal(210)), before) == {"alpha": 120, "beta": 90}
+
+
+def test_a_split_that_leaves_no_whole_share_closes_the_rows() -> None:
+    """33 shares, one for fifty: cash is paid for all of it, and nothing is divided by what is left."""
+    drift = drift_of("AAPL", 0, row("AAPL", 33, "mean", entry_price=8))
+    part = Part(Cause.SPLIT, Decimal(-33), activities=("a",), ratio=Ratio(Decimal(0), Decimal(1)))
+    made = correct(drift, Explanation(Cause.SPLIT, "t", (part,), proven=True))
+    assert made is not None
+    assert [(c.action, c.after, c.entry_price) for c in made] == [(Action.CLOSE, 0, 8)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.correct import correct
-from recond.core.decide import QUANTITY_LENGTH_MAX, Matters, Policy, decide, stranded
+from recond.core.decide import QUANTITY_LENGTH_MAX, SEVERAL_OWNERS, Matters, Policy, decide, stranded
 from recond.core.diff import diff
 from recond.core.model import Accepted, Cause, Conflict, Decision, Drift, Hold, Instrument, Kind, LedgerRow, Resolution
 from recond.core.run import AcceptedNow, Explanation, Outcome, Part, Ratio
@@ -484,3 +484,16 @@ def test_a_split_scales_an_accepted_difference_and_makes_none() -> None:
     assert scaled.difference == 4
     plain = decide(drift_of("AAPL", 20, row("AAPL", 10)), explained, USE_BROKER, Matters(), NOW)
     assert (plain.accepted, [c.after for c in plain.corrections]) == (None, [20])
+
+
+def test_what_named_nobody_at_first_names_nobody_at_the_next_sighting() -> None:
+    """A later pass knows the conflict without its parts: the rule for what nobody explains must not step in then."""
+    drift = drift_of("AAPL", 80, row("AAPL", 50, "mean"))
+    known = Explanation(Cause.SPLIT, f"a split and a sale; {SEVERAL_OWNERS}")
+    again = decide(drift, known, USE_BROKER, Matters(), NOW)
+    assert (again.resolution, again.corrections) == (Resolution.MANUAL, ())
+    named = Decision(1, drift.instrument, Resolution.USE_BROKER, drift.broker, drift.ledger, "ann", NOW, conflict_id=5)
+    named = replace(named, names_row=True, strategy_id="mean")
+    conflict = replace(conflict_of(again), id=5)
+    done = decide(drift, known, USE_BROKER, Matters(conflict=conflict, decision=named), LATER)
+    assert [c.after for c in done.corrections] == [80]

@@ -650,3 +650,20 @@ def test_what_is_claimed_adds_up_whatever_the_order(
 def test_positions_are_made_as_expected() -> None:
     """The maker of drifts gives what these tests rely on: a cost basis of 8 a share."""
     assert position("AAPL", 3).cost_basis == 24
+
+
+def test_a_fill_from_before_the_agreement_does_not_prove_that_a_position_is_gone() -> None:
+    """Half was sold and booked, and then an answer leaves out the rest: the sale explains it once only, if at all."""
+    gone = drift_of("AAPL", 0, row("AAPL", 10))
+    sold = fill(-10, -0.2)
+    assert not why(gone, base(gone, 10), executions=[sold]).evident
+    less = drift_of("AAPL", 5, row("AAPL", 10))
+    assert why(less, base(less, 10), executions=[fill(-5, -0.2)]).evident
+
+
+def test_a_leg_of_a_split_without_its_group_scales_nothing_to_zero() -> None:
+    """What it takes away is not what a row becomes: the other leg brings the new shares."""
+    drift = drift_of("AAPL", 200, row("AAPL", 100))
+    made = why(drift, base(drift, 100), activities=[booking("SPLIT", -100), booking("SPLIT", 200, number=2)])
+    assert sum(part.quantity for part in made.parts) == 100
+    assert all(part.ratio is None or part.ratio.new for part in made.parts)

@@ -279,3 +279,16 @@ def test_a_correction_whose_row_is_gone_is_undone_where_it_was_booked_again() ->
 def test_the_makers_entry_is_a_change() -> None:
     """Both makers of changes agree."""
     assert entry(5, 5.1) == change(5, strategy="mean")
+
+
+def test_a_proven_trade_of_somebody_else_is_not_undone_by_a_strategys_booking() -> None:
+    """What nobody explained may have been the strategy's own; what is known as another's was not."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10), row("AAPL", 15, "mean", row_id=2))
+    booked = [entry(10, 5, 5, row_id=2)]
+    for cause, proven, undone in (
+        (Cause.EXTERNAL_TRADE, True, False),
+        (Cause.EXTERNAL_TRADE, False, True),
+        (Cause.UNEXPLAINED, True, True),
+    ):
+        (part,) = excess_parts(booked, [corrected(10, cause=cause, proven=proven)], drift)
+        assert (part.cause is Cause.DOUBLE_BOOKING) is undone

@@ -14,6 +14,7 @@ from recond.core.decide import Policy
 from recond.core.diff import diff
 from recond.core.judge import Judgement, Timing
 from recond.core.model import (
+    Accepted,
     AccountState,
     Baseline,
     BrokerPosition,
@@ -32,7 +33,7 @@ from recond.core.model import (
 from recond.core.rules import Rules
 from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
 from recond.core.weigh import Both, news, weigh
-from tests.core.strategies import CLASSES, NOW, TOLERANCE, position, row
+from tests.core.strategies import CLASSES, NOW, TOLERANCE, ZERO, position, row
 
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
 HEADER = Run(7, "main", 1, 4, (Reason.TIMER,), NOW, NOW, 0.5, RunStatus.FAILED)
@@ -277,3 +278,32 @@ def test_what_is_explained_and_left_open_is_no_news() -> None:
     assert told(conflict=replace(conflict, broker_quantity=Decimal(6)))
     assert told(conflict=replace(conflict, ledger_quantity=Decimal(2)))
     assert told(conflict=replace(conflict, kind=Kind.MISSING_IN_LEDGER))
+
+
+@pytest.mark.parametrize("matter", ["conflict", "hold", "accepted"])
+def test_one_answer_without_the_position_ends_nothing_that_is_open_on_it(matter: str) -> None:
+    """The ledger is flat, and so is the broker's answer: only the account's own figures make that an agreement."""
+    aapl, five = instrument("AAPL"), Decimal(5)
+    conflict = Conflict(5, aapl, Kind.MISSING_IN_LEDGER, Cause.FILL, five, ZERO, Resolution.MANUAL, NOW, NOW)
+    decision = Decision(1, aapl, Resolution.USE_BROKER, five, ZERO, "ann", NOW, conflict_id=5)
+    known: dict[str, object] = {
+        "conflict": {"conflicts": (conflict,), "decisions": (decision,)},
+        "hold": {"holds": (Hold(6, aapl, "lost", five, ZERO, NOW),)},
+        "accepted": {"accepted": {aapl: Accepted(aapl, five, NOW, "ann")}},
+    }[matter]  # type: ignore[assignment]
+    known["baselines"] = {aapl: Baseline(aapl, five, ZERO, Decimal(40), NOW)}
+
+    def after(account: AccountState | None, *shown: BrokerPosition, **rules: object) -> tuple[int, bool, int]:
+        own = tuple(row(p.instrument.symbol, p.quantity) for p in shown)
+        record = concluded(shown, own, account=account, rules=replace(RULES, **rules), **known)  # type: ignore[arg-type]
+        run = record.run
+        flat = [b for b in record.baselines if b.instrument == aapl]
+        return len(run.open_conflicts) + len(run.open_holds) + len(run.accepted), record.settled, len(flat)
+
+    assert after(proof(position("AAPL", 5))) == (1, False, 0)
+    assert after(replace(proof(), long_market_value=None)) == (1, False, 0)
+    assert after(proof()) == (0, True, 1)
+    assert after(proof(position("AAPL", 5)), ignore=frozenset({"AAPL"}))[0] == (1 if matter == "accepted" else 0)
+    other = position("MSFT", 300)
+    assert after(proof(other, position("AAPL", 2)), other) == (1, False, 0)
+    assert after(proof(other, position("AAPL", 1)), other) == (0, True, 1)
