@@ -7,7 +7,7 @@ May not explain or decide anything itself, or fail a pass because evidence canno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,6 +28,9 @@ CORRECTED_BEFORE = timedelta(days=4)
 """How far back a correction can still be booked twice, or be explained by what comes late."""
 BOOKED_BEFORE = timedelta(hours=1)
 ORDERS_MAX = 5
+"""How many orders are read one by one; of more the list is read first."""
+ORDERED_BEFORE = timedelta(days=1)
+"""How long before its fill an order of that list was submitted at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,15 @@ class Investigator:
             if more is not found:
                 found, known = more, await self._known(drifts, reading, more, now, window)
                 findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
-        orders = await self._owners(findings, known)
-        if orders:
-            told = {e: orders[e.order_id] for e in known.executions if e.order_id in orders}
-            executions = tuple(
-                replace(e, client_order_id=told[e]) if e in told else e for e in known.executions
-            )  # fmt: skip
-            known = replace(known, executions=executions)
+        asked: Set[str] = frozenset()
+        if len(self._orders(findings, known, asked)) > ORDERS_MAX:
+            known = _named(known, await self._listed(self._unread(findings, known), pages()))
+            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+        left = min(ORDERS_MAX, pages())
+        # Whose an order was can tell that another one is what the ledger lacks.
+        while orders := self._orders(findings, known, asked)[:left]:
+            left, asked = left - len(orders), asked | set(orders)
+            known = _named(known, await self._read(orders))
             findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         return findings
 
@@ -247,17 +252,42 @@ class Investigator:
             complete=found.complete and told.complete,
         )
 
-    async def _owners(self, findings: Findings, known: Known) -> dict[str, str]:
-        """The client_order_id of orders that nobody knows whose they are, when that makes a difference."""
+    def _unread(self, findings: Findings, known: Known) -> list[Execution]:
+        """The fills of which it makes a difference whose they were, and whose orders nobody has read."""
         if not self._strategies:
-            return {}
+            return []
         parts = [part for e in findings.explanations.values() for part in e.parts if part.cause is Cause.FILL]
         keys = {k for part in parts for k in part.executions}
-        unknown = [e.order_id for e in known.executions if key(e) in keys and e.client_order_id is None]
+        return [e for e in known.executions if key(e) in keys and e.client_order_id is None]
+
+    def _orders(self, findings: Findings, known: Known, asked: Set[str]) -> list[str]:
+        """The orders of those fills, each once, that have not been asked for."""
+        return list(dict.fromkeys(e.order_id for e in self._unread(findings, known) if e.order_id not in asked))
+
+    async def _listed(self, unread: Sequence[Execution], requests_max: int) -> dict[str, str]:
+        """Order → client_order_id of what was ordered not long before these fills; nothing when it cannot be had."""
+        symbols, first = sorted({e.symbol for e in unread}), min(e.at for e in unread)
+        try:
+            orders = await self._broker.orders(symbols, first - ORDERED_BEFORE, requests_max)
+        except BrokerUnavailable:
+            return {}
+        return {order.id: order.client_order_id for order in orders}
+
+    async def _read(self, order_ids: Sequence[str]) -> dict[str, str]:
+        """Order → client_order_id of those of them that can be had."""
         owners: dict[str, str] = {}
-        for order_id in list(dict.fromkeys(unknown))[:ORDERS_MAX]:
+        for order_id in order_ids:
             try:
                 owners[order_id] = (await self._broker.order(order_id)).client_order_id
             except BrokerUnavailable:
                 continue
         return owners
+
+
+def _named(known: Known, owners: Mapping[str, str]) -> Known:
+    """What is known, with these orders' client_order_ids where they were not."""
+    executions = (
+        replace(e, client_order_id=owners[e.order_id]) if e.client_order_id is None and e.order_id in owners else e
+        for e in known.executions
+    )
+    return replace(known, executions=tuple(executions))

@@ -80,8 +80,11 @@ class Broker(Protocol):
         """The account itself; one without id or status is `BrokerUnavailable`."""
         ...
 
-    async def orders(self, symbols: Sequence[str], after: datetime) -> tuple[Order, ...]:
-        """Orders of any status submitted after the given moment, oldest first, of all symbols when none is named."""
+    async def orders(self, symbols: Sequence[str], after: datetime, requests_max: int) -> tuple[Order, ...]:
+        """Orders of any status submitted after the given moment, oldest first, of all symbols when none is named.
+
+        `BrokerUnavailable` as well when the list does not end within `requests_max`, at least 1.
+        """
         ...
 
     async def order(self, order_id: str) -> Order:

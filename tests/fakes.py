@@ -101,7 +101,7 @@ class FakeBroker:
             short_market_value=sum((v for v in values if v < 0), Decimal(0)),
         )
 
-    async def orders(self, symbols: Sequence[str], after: datetime) -> tuple[Order, ...]:
+    async def orders(self, symbols: Sequence[str], after: datetime, requests_max: int) -> tuple[Order, ...]:
         await self._request()
         return ()
 

@@ -14,7 +14,15 @@ from recond.core.history import History, PastCorrection
 from recond.core.model import Activities, Activity, Baseline, Cause, Drift, LedgerReading, Order
 from recond.core.run import Explanation
 from recond.evidence import Evidence
-from recond.investigation import CORRECTED_BEFORE, LOOK_BACK_MAX, ORDERS_MAX, Findings, Found, Investigator
+from recond.investigation import (
+    CORRECTED_BEFORE,
+    LOOK_BACK_MAX,
+    ORDERED_BEFORE,
+    ORDERS_MAX,
+    Findings,
+    Found,
+    Investigator,
+)
 from recond.ports import BrokerUnavailable
 from tests.core.stories import BASE_AT, NOW, PATIENCE, STRATEGIES, TOLERANCE, base, booking, causes, corrected, fill
 from tests.core.strategies import drift_of, row
@@ -33,12 +41,13 @@ class AskedBroker(FakeBroker):
     booked: list[Activity] = field(default_factory=list)
     filled: list[Activity] = field(default_factory=list)
     clients: dict[str, str] = field(default_factory=dict)
+    listed: dict[str, str] | None = None
     cut: bool = False
     down: bool = False
     asked: list[tuple[str, object]] = field(default_factory=list)
 
     async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
-        assert requests_max == PAGES
+        assert 0 < requests_max <= PAGES
         self.asked.append(("bookings" if bookings_only else "all", after))
         if self.down:
             raise BrokerUnavailable("activities: HTTP 502", hint="wait")
@@ -50,6 +59,13 @@ class AskedBroker(FakeBroker):
         if self.down or order_id not in self.clients:
             raise BrokerUnavailable("orders: HTTP 404", hint="there is no such order")
         return Order(order_id, self.clients[order_id], "AAPL", "buy", "filled", Decimal(5))
+
+    async def orders(self, symbols: Sequence[str], after: datetime, requests_max: int) -> tuple[Order, ...]:
+        assert requests_max == PAGES
+        self.asked.append(("orders", (*symbols, after)))
+        if self.down or self.listed is None:
+            raise BrokerUnavailable("orders: the list did not end", hint="wait")
+        return tuple(Order(id_, client, "AAPL", "buy", "filled", Decimal(1)) for id_, client in self.listed.items())
 
     @property
     def kinds(self) -> list[str]:
@@ -101,13 +117,14 @@ class Case:
         found: Found | None = None,
         bases: Mapping[object, Baseline] | None = None,
         unproven_since: datetime | None = None,
+        pages: int = PAGES,
     ) -> Findings:
         """Why the drifts are there."""
         reading = LedgerReading(
             (), seq=9, baselines=dict(BASES if bases is None else bases), unproven_since=unproven_since  # type: ignore[arg-type]
         )  # fmt: skip
         asked = drifts or (DRIFT,)
-        return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), (), lambda: PAGES)
+        return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), (), lambda: pages)
 
 
 def only(findings: Findings) -> Explanation:
@@ -213,19 +230,66 @@ async def test_an_order_is_asked_for_when_it_matters_whose_it_was() -> None:
     assert without.broker.asked == []
 
 
-async def test_only_some_orders_are_asked_for_and_each_once() -> None:
-    """Fills that the ledger has booked are nobody's question; those that remain are asked for up to a bound."""
-    drift = drift_of("AAPL", 10 + 8 + 5, row("AAPL", 15))
-    case = Case(AskedBroker(clients={"o0": "mean-0"}), strategies=STRATEGIES)
-    case.ledger.kept += [fill(1, 1 + n / 10, order=f"o{n}", cum=1) for n in range(8)]
+def many(broker: AskedBroker, count: int = 8) -> tuple[Case, Drift]:
+    """So many fills of one share that were not booked, each of its own order, and one of five that was."""
+    drift = drift_of("AAPL", 10 + count + 5, row("AAPL", 15))
+    case = Case(broker, strategies=STRATEGIES)
+    case.ledger.kept += [fill(1, 1 + n / 10, order=f"o{n}", cum=1) for n in range(count)]
     case.ledger.kept += [fill(5, 1, order="booked")]
     at = BASE_AT + timedelta(minutes=2)
     case.ledger.book("AAPL", 5)
     case.ledger.changes = [replace(c, seq=9, at=at) for c in case.ledger.changes]
+    return case, drift
+
+
+LISTED = ("orders", ("AAPL", BASE_AT + timedelta(minutes=1) - ORDERED_BEFORE))
+
+
+async def test_many_orders_are_listed_at_once() -> None:
+    """Fills that the ledger has booked are nobody's question; those that remain are told by one list."""
+    case, drift = many(AskedBroker(listed={f"o{n}": "mean-0" if n < 6 else "app" for n in range(8)}))
     explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}))
-    assert case.broker.asked == [("order", f"o{n}") for n in range(ORDERS_MAX)]
-    assert (Cause.MISSED_FILL, Decimal(1), "mean") in causes(explanation)
-    assert (Cause.FILL, Decimal(7), None) in causes(explanation)
+    assert case.broker.asked == [LISTED]
+    assert set(causes(explanation)) == {(Cause.MISSED_FILL, 6, "mean"), (Cause.EXTERNAL_TRADE, 2, None)}
+    assert explanation.wait is None
+
+
+async def test_what_the_list_does_not_tell_is_asked_for_up_to_a_bound() -> None:
+    """One by one, each once; what is unknown then is waited for, and what was read is stored."""
+    case, drift = many(AskedBroker(clients={"o0": "mean-0"}))
+    findings = await case.explain(drift, bases={drift.instrument: base(drift, 10)})
+    assert case.broker.asked == [LISTED, *(("order", f"o{n}") for n in range(ORDERS_MAX))]
+    explanation = only(findings)
+    assert set(causes(explanation)) == {(Cause.MISSED_FILL, 1, "mean"), (Cause.FILL, 7, None)}
+    assert explanation.wait is not None
+    assert [e.client_order_id for e in findings.executions if e.order_id == "o0"] == ["mean-0"]
+    told, drift = many(AskedBroker(listed={f"o{n}": "mean-0" for n in range(7)}, clients={"o7": "trend-7"}))
+    explanation = only(await told.explain(drift, bases={drift.instrument: base(drift, 10)}))
+    assert told.broker.asked == [LISTED, ("order", "o7")]
+    assert set(causes(explanation)) == {(Cause.MISSED_FILL, 7, "mean"), (Cause.MISSED_FILL, 1, "trend")}
+    assert explanation.wait is None
+
+
+async def test_orders_are_asked_for_within_the_budget() -> None:
+    """With little left of it only so many are, and the others are waited for."""
+    case, drift = many(AskedBroker(clients={f"o{n}": "mean-0" for n in range(5)}), count=5)
+    explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}, pages=2))
+    assert case.broker.asked == [("order", "o0"), ("order", "o1")]
+    assert set(causes(explanation)) == {(Cause.MISSED_FILL, 2, "mean"), (Cause.FILL, 3, None)}
+    assert explanation.wait is not None
+
+
+async def test_an_order_that_was_read_can_tell_that_another_is_lacking() -> None:
+    """Of two alike the platform's own was booked: then it matters whose the other one was."""
+    case = Case(AskedBroker(clients={"own": "mean-1", "hand": "app"}), strategies=STRATEGIES)
+    drift = drift_of("AAPL", 20, row("AAPL", 15))
+    case.ledger.kept += [fill(5, 1, order="hand"), fill(5, 3, order="own")]
+    case.ledger.book("AAPL", 5, "mean")
+    at = BASE_AT + timedelta(minutes=1.1)
+    case.ledger.changes = [replace(c, seq=9, at=at) for c in case.ledger.changes]
+    explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}))
+    assert case.broker.asked == [("order", "own"), ("order", "hand")]
+    assert (causes(explanation), explanation.wait) == ([(Cause.EXTERNAL_TRADE, 5, None)], None)
 
 
 async def test_the_same_order_is_asked_for_once() -> None:
@@ -237,11 +301,12 @@ async def test_the_same_order_is_asked_for_once() -> None:
 
 
 async def test_an_order_that_cannot_be_had_leaves_its_owner_unknown() -> None:
-    """The fill still explains the drift."""
+    """The fill still explains the drift, and what could not be read is waited for, not taken for nobody's."""
     case = Case(AskedBroker(), strategies=STRATEGIES)
     case.evidence.add([fill(5)])
     explanation = only(await case.explain())
     assert (causes(explanation), explanation.evident) == ([(Cause.FILL, 5, None)], True)
+    assert explanation.wait is not None
 
 
 async def test_a_used_activity_explains_nothing_more() -> None:

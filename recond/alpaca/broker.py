@@ -91,7 +91,7 @@ class AlpacaBroker:
         """The account itself."""
         return await self._get("account", "/account", {}, wire.account)
 
-    async def orders(self, symbols: Sequence[str], after: datetime) -> tuple[Order, ...]:
+    async def orders(self, symbols: Sequence[str], after: datetime, requests_max: int) -> tuple[Order, ...]:
         """Orders submitted after the moment, oldest first; all or nothing: a list cut short is `BrokerUnavailable`.
 
         `symbols` are position symbols. A pair of coins belongs to both; the parent of several legs, which has no
@@ -102,8 +102,8 @@ class AlpacaBroker:
         if 0 < len(wanted) <= _SYMBOLS_IN_URL_MAX and not any(asset_class_of(each) == "crypto" for each in wanted):
             params["symbols"] = ",".join(sorted(wanted))  # orders of coins go by pairs, of which there may be many
         found: dict[str, Order] = {}
-        started_s = self._now_s()
-        for _ in range(_PAGES_MAX):
+        started_s, pages = self._now_s(), min(max(1, requests_max), _PAGES_MAX)
+        for _ in range(pages):
             page = await self._get("orders", "/orders", {**params, "after": _text(after)}, wire.orders)
             fresh = any(order.id not in found for order in page.orders)
             found.update((order.id, order) for order in page.orders)
@@ -116,7 +116,7 @@ class AlpacaBroker:
             # `after` excludes its own moment, of which more orders may be on the next page.
             after = max(after, *times) - timedelta(microseconds=1)
         raise BrokerUnavailable(
-            f"GET /v2/orders: the list did not end within {_PAGES_MAX} pages or {self._overall_timeout_s:g} s",
+            f"GET /v2/orders: the list did not end within {pages} pages or {self._overall_timeout_s:g} s",
             hint="there are very many orders in the period looked at; the next pass looks again",
         )
 

@@ -91,6 +91,7 @@ def explain(
     explained = pair_renames(drifts, explained, others)
     drifting = {drift.instrument.symbol for drift in (*drifts, *others)}
     explained = _legs_of_open_groups(explained, drifting & waited_for(known.activities))
+    explained = {i: _whose_is_unknown(explanation, known.strategies) for i, explanation in explained.items()}
     return {
         instrument: replace(explanation, wait=None) if ages.get(instrument, timedelta()) > patience.corporate
         else explanation
@@ -282,6 +283,15 @@ def _legs_of_open_groups(explained: dict[Instrument, Explanation], named: Set[st
         else explanation
         for instrument, explanation in explained.items()
     }
+
+
+def _whose_is_unknown(explanation: Explanation, strategies: Mapping[str, str]) -> Explanation:
+    """With strategies a fill is only nobody knows whose while its order was not read: it waits for that."""
+    unknown = sum((part.quantity for part in explanation.parts if part.cause is Cause.FILL), ZERO)
+    if not strategies or not any(part.cause is Cause.FILL for part in explanation.parts):
+        return explanation
+    wait = f"whose fills of {unknown:f} were is unknown: their orders could not be read yet"
+    return replace(explanation, wait=explanation.wait or wait)
 
 
 def _unexplained(drift: Drift, base: Baseline, known: Known, why: str) -> Explanation:

@@ -28,7 +28,7 @@ T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CALLS: dict[str, Callable[[AlpacaBroker], Awaitable[object]]] = {
     "positions": lambda broker: broker.positions(),
     "account": lambda broker: broker.account(),
-    "orders": lambda broker: broker.orders(["AAPL"], T0),
+    "orders": lambda broker: broker.orders(["AAPL"], T0, 50),
     "activities": lambda broker: broker.activities(T0, 100),
 }
 
@@ -377,7 +377,7 @@ async def test_orders_of_many_pages(server: RawServer, alpaca: AlpacaBroker) -> 
     same = T0 + timedelta(seconds=499)
     first = [order(number) for number in range(499)] + [order(499, at=same)]
     server.replies = [answer(json.dumps(first)), answer(json.dumps([first[-1], order(500, at=same), order(501)]))]
-    found = await alpaca.orders([], T0)
+    found = await alpaca.orders([], T0, 50)
     assert [each.id for each in found] == [f"o{number}" for number in range(502)]
     assert "status=all&limit=500&direction=asc&after=2026-01-02T03%3A12%3A23.999999Z" in targets(server)[1]
 
@@ -386,7 +386,7 @@ async def test_orders_without_end(server: RawServer, alpaca: AlpacaBroker) -> No
     """A list of orders that cannot be brought to its end is no list: the one that matters may be missing."""
     server.replies = [answer(json.dumps([order(number) for number in range(500)]))]
     with pytest.raises(BrokerUnavailable, match="did not end"):
-        await alpaca.orders([], T0)
+        await alpaca.orders([], T0, 50)
     assert len(server.requests) == 2
 
 
@@ -405,7 +405,7 @@ async def test_orders_of_symbols(
     """Orders are picked by the positions they move; a pair of coins moves both, and a parent of legs may move any."""
     rows = [order(number, symbol) for number, symbol in enumerate(["AAPL", "ETH/BTC", "BTC/USD", ""])]
     server.replies = [answer(json.dumps(rows))]
-    assert [each.id for each in await alpaca.orders(symbols, T0)] == found
+    assert [each.id for each in await alpaca.orders(symbols, T0, 50)] == found
     assert ("&symbols=AAPL&" in targets(server)[0]) is ("&symbols=" in targets(server)[0]) is asked
 
 

@@ -20,7 +20,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CALLS: dict[str, Callable[[Broker], Awaitable[object]]] = {
     "positions": lambda broker: broker.positions(),
     "account": lambda broker: broker.account(),
-    "orders": lambda broker: broker.orders([], LONG_AGO),
+    "orders": lambda broker: broker.orders([], LONG_AGO, 50),
     "activities": lambda broker: broker.activities(LONG_AGO, 100),
 }
 FAULTS: dict[str, dict[str, object]] = {
@@ -97,14 +97,14 @@ async def test_a_trade_is_seen_everywhere(simulator: Simulator, broker: Broker, 
     """A trade shows as its order, found by the position's symbol, and as a fill dated after the moment asked for."""
     before = datetime.now(UTC) - timedelta(seconds=1)
     simulator.do("trade", symbol=symbol, side="sell" if symbol == "AAPL" else "buy", qty=2)
-    (order,) = await broker.orders([position], before)
+    (order,) = await broker.orders([position], before, 50)
     found = await broker.activities(before, 100)
     (execution,) = [moved for entry in found.entries for moved in executions_of(entry)]
     assert found.complete
     assert (order.status, order.filled_quantity) == ("filled", Decimal(2))
     assert (execution.symbol, execution.order_id, execution.cum_quantity) == (position, order.id, Decimal(2))
     assert execution.quantity == (-2 if symbol == "AAPL" else 2)
-    assert await broker.orders(["MSFT"], before) == ()
+    assert await broker.orders(["MSFT"], before, 50) == ()
     assert (await broker.activities(datetime.now(UTC) + timedelta(minutes=1), 100)).entries == ()
 
 

@@ -109,6 +109,22 @@ def test_a_fill_that_was_not_booked(
     assert explanation.parts[0].executions == (("AAPL", "o1", Decimal(5)),)
 
 
+def test_a_fill_whose_order_was_not_read_is_waited_for() -> None:
+    """What is unknown is not nobody's, as long as an order can name a strategy; not for ever, and not without any."""
+    drift = drift_of("AAPL", 18, row("AAPL", 10))
+    unread, read = fill(5, 1, order="a"), fill(3, 2, order="b", client="mean-1")
+    waiting = why(drift, base(drift, 10), executions=[unread, read])
+    assert set(causes(waiting)) == {(Cause.FILL, 5, None), (Cause.MISSED_FILL, 3, "mean")}
+    assert waiting.wait == "whose fills of 5 were is unknown: their orders could not be read yet"
+    corporate_s = PATIENCE.corporate.total_seconds()
+    assert why(drift, base(drift, 10), executions=[unread, read], age_s=corporate_s).wait is not None
+    assert why(drift, base(drift, 10), executions=[unread, read], age_s=corporate_s + 1).wait is None
+    assert why(drift, base(drift, 10), executions=[unread, read], strategies={}).wait is None
+    for client in ("mean-2", "app", ""):
+        named = replace(unread, client_order_id=client)
+        assert why(drift, base(drift, 10), executions=[named, read]).wait is None
+
+
 def test_of_several_fills_the_one_that_was_not_booked_is_named() -> None:
     """Bookings are matched one by one, in parts and in lumps, and what is left is what the ledger lacks."""
     fills = [fill(3, 1, order="a"), fill(4, 2, order="b"), fill(5, 3, order="c"), fill(6, 4, order="d")]
