@@ -194,15 +194,20 @@ class Investigator:
             if entry.symbol is not None and entry.type != "FILL" and moves(entry):
                 since.setdefault(canonical_symbol(entry.symbol), reading.seq)
         executed = min(filter(None, (window, reading.unproven_since, now)))
+        told = [e for e in (*self._evidence.known(since), *found.executions) if e.symbol in since]
+        amended = {e.previous_id for e in told if e.previous_id is not None}
         history = await self._ledger.history(
             self._account,
             since,
             executed=executed - self._patience.late,
             corrected=now - CORRECTED_BEFORE,
+            amended=amended,
         )
         executions: dict[Key, Execution] = {key(execution): execution for execution in history.executions}
-        for execution in (*self._evidence.known(since), *found.executions):
-            if execution.symbol in since and execution.at >= executed - self._patience.late:
+        amended |= {e.previous_id for e in history.executions if e.previous_id is not None}
+        for execution in told:
+            linked = execution.previous_id is not None or execution.execution_id in amended
+            if linked or execution.at >= executed - self._patience.late:
                 before = executions.get(key(execution))
                 executions[key(execution)] = execution if before is None else merged(before, execution)
         return Known(

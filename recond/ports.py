@@ -6,7 +6,7 @@ May not contain behaviour, know an adapter, or let a library's error through: ad
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -224,12 +224,20 @@ class Ledger(Protocol):
         ...
 
     async def history(
-        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+        self,
+        account: str,
+        since: Mapping[str, int],
+        *,
+        executed: datetime,
+        corrected: datetime,
+        amended: Set[str] = frozenset(),
     ) -> History:
         """What is remembered of these symbols: others' changes after the journal position given for each.
 
         Their executions are those from the moment `executed` on, their corrections those from `corrected` on;
-        `consumed` names the activities of the account that have explained something already.
+        `consumed` names the activities of the account that have explained something already. When one of those
+        executions amends another, or `amended` names execution ids, all that amend or are amended come too, however
+        old: a bust tells nothing without what it takes back.
         """
         ...
 

@@ -7,7 +7,7 @@ May not share code with the adapters.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -276,10 +276,20 @@ class FakeLedger:
         return tuple(execution for execution in self.kept if execution.at >= since)
 
     async def history(
-        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+        self,
+        account: str,
+        since: Mapping[str, int],
+        *,
+        executed: datetime,
+        corrected: datetime,
+        amended: Set[str] = frozenset(),
     ) -> History:
         changes = [c for c in self.changes if c.symbol in since and c.seq > since[c.symbol]]
-        executions = [e for e in self.kept if e.symbol in since and e.at >= executed]
+        mine = [e for e in self.kept if e.symbol in since]
+        executions = [e for e in mine if e.at >= executed]
+        if amended or any(e.previous_id for e in executions):
+            named = {*amended, *(e.previous_id for e in mine if e.previous_id is not None)}
+            executions += [e for e in mine if e.at < executed and (e.previous_id or e.execution_id in named)]
         return History(changes=tuple(changes), executions=tuple(executions))
 
     async def changed_accounts(self) -> frozenset[str]:

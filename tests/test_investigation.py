@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -82,10 +82,16 @@ class RememberingLedger(FakeLedger):
     asked: list[tuple[Mapping[str, int], datetime, datetime]] = field(default_factory=list)
 
     async def history(
-        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+        self,
+        account: str,
+        since: Mapping[str, int],
+        *,
+        executed: datetime,
+        corrected: datetime,
+        amended: Set[str] = frozenset(),
     ) -> History:
         self.asked.append((dict(since), executed, corrected))
-        told = await super().history(account, since, executed=executed, corrected=corrected)
+        told = await super().history(account, since, executed=executed, corrected=corrected, amended=amended)
         known = tuple(c for c in self.corrections if c.instrument.symbol in since)
         return replace(told, corrections=known, consumed=self.consumed)
 
@@ -307,6 +313,23 @@ async def test_an_order_that_cannot_be_had_leaves_its_owner_unknown() -> None:
     explanation = only(await case.explain())
     assert (causes(explanation), explanation.evident) == ([(Cause.FILL, 5, None)], True)
     assert explanation.wait is not None
+
+
+async def test_a_bust_of_a_fill_from_long_before_the_baseline_is_understood() -> None:
+    """Whether the ledger or only the stream knows either of them; the old fill itself moves nothing again."""
+    bought = fill(5, -60 * 24 * 9, client="mean-1", execution_id="x1")
+    bust = replace(fill(0, 5, client="mean-1", execution_id="x2", previous_id="x1"), cum_quantity=None)
+    drift = drift_of("AAPL", 5, row("AAPL", 10))
+    for kept, streamed in (([bought, bust], []), ([bought], [bust]), ([bust], [bought]), ([], [bought, bust])):
+        case = Case(strategies=STRATEGIES)
+        case.ledger.kept += kept
+        case.evidence.add(streamed)
+        findings = await case.explain(drift, bases={drift.instrument: base(drift, 10)})
+        assert causes(only(findings)) == [(Cause.BUST_OR_CORRECT, -5, "mean")]
+        assert only(findings).parts[0].executions == (key(bust),)
+        back = drift_of("AAPL", 15, row("AAPL", 10))
+        unexplained = await case.explain(back, bases={back.instrument: base(back, 10)})
+        assert only(unexplained).cause is Cause.UNEXPLAINED
 
 
 async def test_a_used_activity_explains_nothing_more() -> None:

@@ -6,7 +6,8 @@ May not decide which are the same: that is `recond.core.evidence.key`, of which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 import aiosqlite
@@ -73,6 +74,24 @@ async def executions(
         if symbols is None:
             return tuple(await fetch(connection, sql, values, _execution))
         return tuple(await fetch(connection, sql + some, (*values, symbols), _execution))
+
+
+async def amendments(
+    connection: aiosqlite.Connection, account: str, before: datetime, symbols: str, amended: Set[str]
+) -> tuple[Execution, ...]:
+    """What was executed before the moment and amends another execution, is amended by one, or is `amended`.
+
+    It looks at all executions of the symbols: few amend, so it is seldom needed.
+    """
+    mine = "account = ?1 AND symbol IN (SELECT value FROM json_each(?2))"
+    sql = (
+        f"SELECT {_COLUMNS} FROM executions WHERE {mine} AND at < ?3 AND (previous_id IS NOT NULL"  # noqa: S608
+        " OR execution_id IN (SELECT value FROM json_each(?4))"
+        f" OR execution_id IN (SELECT previous_id FROM executions WHERE {mine} AND previous_id IS NOT NULL))"
+    )
+    values = account, symbols, time_text(before), json.dumps(sorted(amended))
+    with own_tables():
+        return tuple(await fetch(connection, sql, values, _execution))
 
 
 def _execution(

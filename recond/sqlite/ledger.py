@@ -7,7 +7,7 @@ May not decide anything about positions; whoever else writes is kept in order by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -197,11 +197,17 @@ class SqliteLedger:
         return await self._reader.reading(lambda connection: keeping.executions(connection, account, since))
 
     async def history(
-        self, account: str, since: Mapping[str, int], *, executed: datetime, corrected: datetime
+        self,
+        account: str,
+        since: Mapping[str, int],
+        *,
+        executed: datetime,
+        corrected: datetime,
+        amended: Set[str] = frozenset(),
     ) -> History:
         """See `Ledger.history`."""
         return await self._reader.reading(
-            lambda connection: remembering.history(connection, account, since, executed, corrected)
+            lambda connection: remembering.history(connection, account, since, executed, corrected, amended)
         )
 
     async def forget(self, before: datetime, at_most: int) -> int:

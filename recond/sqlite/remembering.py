@@ -7,7 +7,7 @@ May not write, or read what nobody has asked to have explained.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 
 import aiosqlite
@@ -26,6 +26,7 @@ async def history(
     since: Mapping[str, int],
     executed: datetime,
     corrected: datetime,
+    amended: Set[str],
 ) -> History:
     """All of `Ledger.history`, within the transaction that is open."""
     if not since:
@@ -52,6 +53,8 @@ async def history(
             _correction,
         )
         executions = await keeping.executions(connection, account, executed, symbols)
+        if amended or any(execution.previous_id for execution in executions):
+            executions += await keeping.amendments(connection, account, executed, symbols, amended)
         consumed = await fetch(
             connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
         )

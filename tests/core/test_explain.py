@@ -622,6 +622,21 @@ def test_a_bust_takes_back_the_execution_that_it_names() -> None:
     assert causes(explanation) == [(Cause.BUST_OR_CORRECT, Decimal(-2), "mean")]
 
 
+def test_a_bust_of_what_was_filled_long_before_the_baseline_counts_alone() -> None:
+    """The old fill, and what had been made of it by then, tell how much it takes back, and move nothing again."""
+    bought = fill(5, -60 * 24 * 9, client="mean-1", execution_id="x1", covered_by=3)
+    made = fill(4, -60 * 24 * 8, execution_id="x2", previous_id="x1", client="mean-1")
+    bust = fill(0, 2, execution_id="x3", previous_id="x1", client="mean-1")
+    made, bust = (replace(each, cum_quantity=None) for each in (made, bust))
+    drift = drift_of("AAPL", 6, row("AAPL", 10))
+    explanation = why(drift, base(drift, 10), executions=[bought, made, bust])
+    assert causes(explanation) == [(Cause.BUST_OR_CORRECT, Decimal(-4), "mean")]
+    assert explanation.parts[0].executions == (("AAPL", "o1", "x3"),)
+    for broker in (15, 14, 9):
+        other = drift_of("AAPL", broker, row("AAPL", 10))
+        assert why(other, base(other, 10), executions=[bought, made, bust]).cause is Cause.UNEXPLAINED
+
+
 # For any evidence
 
 

@@ -74,11 +74,34 @@ async def test_executions_are_told_from_the_moment_on(ledger: SqliteLedger) -> N
     told = Execution(
         "AAPL", NOW, Decimal(0), "o1", None, Decimal(10), "x2", None, "mean", "mean-1", previous_id="x1"
     )  # fmt: skip
-    before = replace(told, at=NOW - timedelta(microseconds=1), order_id="o2")
+    before = replace(told, at=NOW - timedelta(microseconds=1), order_id="o2", execution_id="x0", previous_id=None)
     await ledger.keep("main", [told, before, replace(told, symbol="MSFT")])
     await ledger.keep("other", [replace(told, order_id="o3")])
     history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
     assert history.executions == (told,)
+
+
+async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) -> None:
+    """All of the chain that it ends, and what `amended` names; without one of them nothing that old."""
+    old = NOW - timedelta(days=30)
+    bought = Execution("AAPL", old, Decimal(5), "o1", Decimal(5), Decimal(10), "x1")
+    made = Execution("AAPL", old + timedelta(days=1), Decimal(4), "o1", execution_id="x2", previous_id="x1")
+    other = Execution("AAPL", old, Decimal(7), "o2", Decimal(7), Decimal(10), "y1")
+    bust = Execution("AAPL", NOW, Decimal(0), "o1", execution_id="x3", previous_id="x2")
+    await ledger.keep("main", [bought, made, other])
+    await ledger.keep("other", [replace(bought, order_id="o9")])
+
+    async def told(*amended: str, symbol: str = "AAPL") -> set[Execution]:
+        since = {symbol: 0}
+        history = await ledger.history("main", since, executed=NOW, corrected=NOW, amended=frozenset(amended))
+        assert len(set(history.executions)) == len(history.executions)
+        return set(history.executions)
+
+    assert await told() == set()
+    assert await told("y1") == {bought, made, other}
+    await ledger.keep("main", [bust])
+    assert await told() == {bought, made, bust}
+    assert await told("x1", symbol="MSFT") == set()
 
 
 async def test_used_activities_are_told_whatever_their_symbol(ledger: SqliteLedger) -> None:
