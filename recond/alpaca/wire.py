@@ -138,14 +138,18 @@ def amount(value: object) -> Decimal | None:
 
 
 def moment(value: object) -> datetime | None:
-    """A UTC time from their text: nanoseconds (cut to micro), `Z` or an offset, or a plain date (its midnight)."""
+    """A UTC time from their text: nanoseconds (cut to micro), `Z` or an offset, or a plain date (its midnight).
+
+    None as well for what is centuries away: days are added to it and taken from it.
+    """
     if not isinstance(value, str):
         return None
     try:
         at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return at if 2000 < at.year < 2200 else None
 
 
 def _position(row: object) -> BrokerPosition | Unreadable:

@@ -71,6 +71,18 @@ def test_a_fill_is_an_execution() -> None:
     assert read(update()) == StreamEvent("partial_fill", (expected,), movement=True)
 
 
+@pytest.mark.parametrize("senseless", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_a_senseless_time_gives_way_to_a_good_one(senseless: str) -> None:
+    """The event's own time stands in for the trade's; without either there is a movement, and no execution."""
+    told_at = AT.replace(microsecond=200_000)
+    amended = {"event": "trade_correct", "previous_execution_id": "e0"}
+    for changes in ({}, amended):
+        (execution,) = read(update(timestamp=senseless, **changes)).executions
+        assert execution.at == told_at
+        event = read(update(timestamp=senseless, at=senseless, **changes))
+        assert (event.executions, event.movement) == ((), True)
+
+
 @pytest.mark.parametrize("frame_type", [str, bytes])
 def test_text_and_binary(frame_type: type) -> None:
     """Paper accounts get JSON in binary frames, live ones in text frames."""

@@ -189,6 +189,12 @@ def test_account_without_identity(body: object) -> None:
         ("2022-02-03T00:00:00Z", datetime(2022, 2, 3, tzinfo=UTC)),
         ("2022-02-03", datetime(2022, 2, 3, tzinfo=UTC)),
         ("0001-01-01T00:00:00+23:00", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("9999-12-31", None),
+        ("2000-12-31T23:59:59Z", None),
+        ("2001-01-01", datetime(2001, 1, 1, tzinfo=UTC)),
+        ("2199-12-31T23:59:59Z", datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2199-12-31T23:59:59-01:00", None),
         ("", None),
         (None, None),
         (1651678446, None),
@@ -209,6 +215,13 @@ def test_activities() -> None:
     assert (fill.quantity, fill.cum_quantity, fill.side) == (Decimal(4), Decimal(6), "buy")
     assert (new.type, new.quantity, new.at) == ("NEWS", Decimal("-0.000195"), datetime(2026, 5, 4, tzinfo=UTC))
     assert split.at == datetime(2026, 5, 5, 7, tzinfo=UTC)
+
+
+def test_a_senseless_time_gives_way_to_a_good_one() -> None:
+    """The trade's time, the booking's and the day are tried in turn."""
+    entry = {**FILL, "transaction_time": "9999-12-31T00:00:00Z", "created_at": "0001-01-01", "date": "2026-05-04"}
+    (read,) = wire.activities([entry]).entries
+    assert read.at == datetime(2026, 5, 4, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
