@@ -207,7 +207,7 @@ def _activity(row: object) -> Activity | None:
     if fields is None:
         return None
     identity, kind = _text(fields, "id"), _text(fields, "activity_type")
-    if identity is None or kind is None:
+    if identity is None or kind is None or (fields.get("symbol") and _symbol(fields) is None):
         return None
     return Activity(
         id=identity,

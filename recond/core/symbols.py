@@ -10,6 +10,7 @@ import re
 from datetime import date
 from functools import lru_cache
 
+_TEXT = re.compile(r"[!-~]+")  # what the ledger's triggers let be a symbol
 _PAIR = re.compile(r"([^/]+)/([A-Z0-9]{3,})")
 _CLASS_SHARE = re.compile(r"([^/]+)/([A-Z0-9]{1,2})")
 # The OCC root has at most six characters; an adjusted contract ends it with a digit (SOXS2260821C00005000).
@@ -21,11 +22,13 @@ def canonical_symbol(text: str) -> str:
     """The symbol under which the position is kept; applying it twice changes nothing.
 
     A coin pair (`BTC/USD`, `ETH/BTC`) becomes the position of its base coin (`BTCUSD`, `ETHUSD`); `BRK/B` becomes
-    `BRK.B`; all else is only trimmed and put in upper case. Raises `ValueError` when empty or with blanks inside.
+    `BRK.B`; all else is only trimmed and put in upper case. Raises `ValueError` when empty,
+    with blanks inside or not ASCII.
     """
-    symbol = text.strip().upper()
-    if symbol.split() != [symbol]:
+    symbol = text.strip()
+    if _TEXT.fullmatch(symbol) is None:  # before `upper`, which makes ASCII of some other letters
         raise ValueError(f"not a symbol: {text!r} (expected text without blanks, like AAPL, BRK.B or BTC/USD)")
+    symbol = symbol.upper()
     if pair := _PAIR.fullmatch(symbol):
         return f"{pair[1]}USD"
     if share := _CLASS_SHARE.fullmatch(symbol):

@@ -71,6 +71,12 @@ def test_a_fill_is_an_execution() -> None:
     assert read(update()) == StreamEvent("partial_fill", (expected,), movement=True)
 
 
+@pytest.mark.parametrize("symbol", ["NEWCÖ", "A B", "ETH/ß"])
+def test_a_fill_of_no_symbol_is_a_movement(symbol: str) -> None:
+    """What the ledger could not name is never an execution, yet something has moved."""
+    assert read(update(order={"symbol": symbol})) == StreamEvent("unknown", movement=True)
+
+
 @pytest.mark.parametrize("senseless", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
 def test_a_senseless_time_gives_way_to_a_good_one(senseless: str) -> None:
     """The event's own time stands in for the trade's; without either there is a movement, and no execution."""

@@ -89,6 +89,9 @@ def test_position() -> None:
         ({"symbol": None}, None, "symbol"),
         ({"symbol": "A B"}, None, "symbol"),
         ({"symbol": "A\x00"}, None, "symbol"),
+        ({"symbol": "NEWCÖ"}, None, "NEWC"),
+        ({"symbol": "straße"}, None, "symbol"),
+        ({"symbol": "É/USD"}, None, "symbol"),
     ],
 )
 def test_one_bad_row(change: dict[str, object], symbol: str | None, problem: str) -> None:
@@ -215,6 +218,13 @@ def test_activities() -> None:
     assert (fill.quantity, fill.cum_quantity, fill.side) == (Decimal(4), Decimal(6), "buy")
     assert (new.type, new.quantity, new.at) == ("NEWS", Decimal("-0.000195"), datetime(2026, 5, 4, tzinfo=UTC))
     assert split.at == datetime(2026, 5, 5, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("symbol", ["NEWCÖ", "A B", "A\0", "straße"])
+def test_an_activity_of_no_symbol(symbol: str) -> None:
+    """It moves something that cannot be named, so it counts as unreadable; one without symbol is about cash."""
+    page = wire.activities([{**FILL, "symbol": symbol}, {**FILL, "symbol": ""}, {**FILL, "symbol": None}])
+    assert (page.rows, [entry.symbol for entry in page.entries]) == (3, [None, None])
 
 
 def test_a_senseless_time_gives_way_to_a_good_one() -> None:

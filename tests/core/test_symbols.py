@@ -35,9 +35,9 @@ def test_canonical(text: str, canonical: str) -> None:
     assert canonical_symbol(text) == canonical
 
 
-@pytest.mark.parametrize("text", ["", "  ", "\n", "AA PL", "BTC / USD", "A\u00a0B"])
+@pytest.mark.parametrize("text", ["", "  ", "\n", "AA PL", "BTC / USD", "A\u00a0B", "NEWCÖ", "ß", "ﬁ", "A\x7f", "A\0"])
 def test_no_symbol(text: str) -> None:
-    """Nothing, and text with blanks inside, are refused with what was expected."""
+    """Nothing, text with blanks inside, and letters beyond ASCII are refused with what was expected."""
     with pytest.raises(ValueError, match="expected text without blanks"):
         canonical_symbol(text)
 
