@@ -46,15 +46,16 @@ class Finding:
 def check(config: Config, as_json: bool) -> int:
     """Try everything and print what was found; returns 0, 1 for a fault, 78 when keys are missing."""
     configure("critical", "console", sys.stderr, os.environ)  # what the parts log is in the findings
+    ledger, pins = ledger_findings(Path(config.ledger.path))
     findings = [
         Finding("config", "ok", f"read from {config.source}" if config.source else "no file: defaults and environment"),
         *(Finding("config", "warning", warning) for warning in warnings(config)),
         sqlite_finding(sqlite3.sqlite_version_info),
-        *ledger_findings(Path(config.ledger.path)),
+        *ledger,
     ]
     exit_code = EXIT_FAULT
     try:
-        findings += asyncio.run(_accounts(config, require_credentials(config), _pins(Path(config.ledger.path))))
+        findings += asyncio.run(_accounts(config, require_credentials(config), pins))
     except ConfigError as error:
         findings += [Finding("keys", "fault", str(fault), error.hint) for fault in error.faults]
         exit_code = EXIT_CONFIG
@@ -69,7 +70,7 @@ def tell_misconfigured(error: ConfigError) -> None:
 
 def check_ledger(config: Config, as_json: bool) -> int:
     """Look at everything in the ledger and print what was found; returns 0, or 1 for a fault. Needs no keys."""
-    findings = ledger_findings(Path(config.ledger.path), thorough=True)
+    findings, _ = ledger_findings(Path(config.ledger.path), thorough=True)
     _tell(findings, as_json)
     return EXIT_FAULT if any(finding.level == "fault" for finding in findings) else 0
 
@@ -97,14 +98,17 @@ def sqlite_finding(version: tuple[int, int, int]) -> Finding:
     )
 
 
-def ledger_findings(path: Path, *, thorough: bool = False) -> list[Finding]:
-    """Whether the ledger is there and recond's, or could be made; if `thorough` whether all in it fits together."""
+def ledger_findings(path: Path, *, thorough: bool = False) -> tuple[list[Finding], Mapping[str, str]]:
+    """Whether the ledger is there and recond's, or could be made; if `thorough` whether all in it fits together.
+
+    And the broker account id that it has for each account it knows.
+    """
     folder = path.resolve().parent
     if not path.exists():
         if folder.is_dir() and os.access(folder, os.W_OK):
-            return [Finding("ledger", "ok", f"{path} is not there yet; the daemon makes it")]
+            return [Finding("ledger", "ok", f"{path} is not there yet; the daemon makes it")], {}
         hint = "make the folder, or set ledger.path to one that this user may write to"
-        return [Finding("ledger", "fault", f"{path}: its folder is not there or not to be written to", hint)]
+        return [Finding("ledger", "fault", f"{path}: its folder is not there or not to be written to", hint)], {}
     found = audit(path, thorough=thorough)
     findings = [Finding("ledger", remark.level, remark.text, remark.hint) for remark in found.remarks]
     if found.summary:
@@ -112,12 +116,7 @@ def ledger_findings(path: Path, *, thorough: bool = False) -> list[Finding]:
     if not os.access(path, os.W_OK):
         hint = "give this user the right, or its group"
         findings.append(Finding("ledger", "fault", f"{path} may not be written to", hint))
-    return findings
-
-
-def _pins(path: Path) -> Mapping[str, str]:
-    """The broker account id that the ledger has for each account it knows."""
-    return audit(path, thorough=False).pins if path.exists() else {}
+    return findings, found.pins
 
 
 async def _accounts(

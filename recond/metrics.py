@@ -123,7 +123,7 @@ class Metrics:
             self._record_drift(run)
 
     def _record_drift(self, run: Run) -> None:
-        """What differs once the pass is over: pending, or confirmed and not corrected."""
+        """What differs once the pass is over: pending, or confirmed and neither corrected nor accepted."""
         account = run.account
         standing = [o.drift for o in run.outcomes if not o.corrections and o.resolution is not Resolution.USE_DB]
         differences = {pending.instrument.symbol: pending.broker - pending.ledger for pending in run.pending}

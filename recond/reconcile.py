@@ -211,7 +211,8 @@ class Reconciler:
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
 
-        if self._memory.doubts_account(comparison.drifts, began_s, rules.timing.settle_s):
+        drifts, settle_s = comparison.drifts, rules.timing.settle_s
+        if await off_loop(len(drifts), self._memory.doubts_account, drifts, began_s, settle_s):
             await self._account_now((), preview=preview)
 
         def pages() -> int:
@@ -224,7 +225,7 @@ class Reconciler:
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
         seen, saving = judgement.sightings, found.saving
         self._memory = replace(self._memory, seq=reading.seq, sightings=seen, again_s=again_s, saving=saving)
-        gone = quietly_gone(reading, comparison, rules.ignore)
+        gone = await off_loop(size, quietly_gone, reading, comparison, rules.ignore)
         proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed or gone else None
         header = replace(
             header,

@@ -38,7 +38,7 @@ def test_the_sqlite_that_can_corrupt_a_wal_is_named(version: tuple[int, int, int
 
 def level(path: Path) -> str:
     """The worst of what is found about a ledger."""
-    levels = {finding.level for finding in ledger_findings(path)}
+    levels = {finding.level for finding in ledger_findings(path)[0]}
     return next(worst for worst in ("fault", "warning", "ok") if worst in levels)
 
 
@@ -48,7 +48,7 @@ def test_the_ledger_is_looked_at_and_never_made(tmp_path: Path) -> None:
     assert level(tmp_path / "nowhere" / "new.db") == "fault"
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE songs (title TEXT)")
-    assert "not a ledger of recond" in ledger_findings(tmp_path / "other.db")[0].text
+    assert "not a ledger of recond" in ledger_findings(tmp_path / "other.db")[0][0].text
     assert level(tmp_path / "other.db") == "fault"
     (tmp_path / "text.db").write_text("no database at all, just text " * 100, encoding="utf-8")
     assert level(tmp_path / "text.db") == "fault"

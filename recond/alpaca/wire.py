@@ -206,14 +206,14 @@ def _activity(row: object) -> Activity | None:
     fields = _object(row)
     if fields is None:
         return None
-    identity, kind = _text(fields, "id"), _text(fields, "activity_type")
-    if identity is None or kind is None or (fields.get("symbol") and _symbol(fields) is None):
+    identity, kind, symbol = _text(fields, "id"), _text(fields, "activity_type"), _symbol(fields)
+    if identity is None or kind is None or (fields.get("symbol") and symbol is None):
         return None
     return Activity(
         id=identity,
         type=kind,
         sub_type=_text(fields, "activity_sub_type"),
-        symbol=_symbol(fields),
+        symbol=symbol,
         quantity=amount(fields.get("qty")),
         price=amount(fields.get("price")),
         at=moment(fields.get("transaction_time")) or moment(fields.get("created_at")) or moment(fields.get("date")),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -58,16 +59,8 @@ def configured(command: Command) -> Command:
     @click.option("--config", type=_FILE, metavar="FILE", help="Instead of the usual places.")
     @wraps(command)
     def loaded(*, config: Path | None, **options: Any) -> Any:
-        from recond.config import ConfigError
-
-        try:
+        with _told(as_json=options.get("as_json", False)):
             return command(_load(config), **options)
-        except ConfigError as error:
-            if options.get("as_json"):
-                from recond.check import tell_misconfigured
-
-                tell_misconfigured(error)
-            raise Misconfigured(str(error), hint=error.hint) from error
 
     return loaded
 
@@ -78,16 +71,27 @@ def unconfigured(command: Command) -> Command:
     @click.option("--config", type=_FILE, metavar="FILE", help="Is checked; nothing in it is needed here.")
     @wraps(command)
     def checked(*, config: Path | None, **options: Any) -> Any:
-        from recond.config import ConfigError
-
-        try:
-            if config is not None:
+        if config is not None:
+            with _told(as_json=False):
                 _load(config)
-        except ConfigError as error:
-            raise Misconfigured(str(error), hint=error.hint) from error
         return command(**options)
 
     return checked
+
+
+@contextmanager
+def _told(*, as_json: bool) -> Iterator[None]:
+    """Tell what is wrong with a configuration, for a script too if it asked for that."""
+    from recond.config import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        if as_json:
+            from recond.check import tell_misconfigured
+
+            tell_misconfigured(error)
+        raise Misconfigured(str(error), hint=error.hint) from error
 
 
 def _load(config: Path | None) -> Config:

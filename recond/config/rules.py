@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recond.core.symbols import canonical_symbol
+from recond.core.wish import STRATEGY
 
 Parser = Callable[[object], Any]
 
@@ -183,11 +184,7 @@ def prefixes(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(expected)
     for number, (strategy, prefix) in enumerate(value.items(), 1):
-        if (
-            not re.fullmatch(r"[ -~]*[!-~][ -~]*", strategy)
-            or not isinstance(prefix, str)
-            or not 1 <= len(prefix) <= 128
-        ):
+        if not STRATEGY.fullmatch(strategy) or not isinstance(prefix, str) or not 1 <= len(prefix) <= 128:
             raise ValueError(f"{expected}; entry {number} is not one")
         for other, longer in value.items():
             if strategy != other and isinstance(longer, str) and longer.startswith(prefix):

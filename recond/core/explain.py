@@ -287,10 +287,10 @@ def _legs_of_open_groups(explained: dict[Instrument, Explanation], named: Set[st
 
 def _whose_is_unknown(explanation: Explanation, strategies: Mapping[str, str]) -> Explanation:
     """With strategies a fill is only nobody knows whose while its order was not read: it waits for that."""
-    unknown = sum((part.quantity for part in explanation.parts if part.cause is Cause.FILL), ZERO)
-    if not strategies or not any(part.cause is Cause.FILL for part in explanation.parts):
+    fills_of = [part.quantity for part in explanation.parts if part.cause is Cause.FILL]
+    if not (strategies and fills_of):
         return explanation
-    wait = f"whose fills of {unknown:f} were is unknown: their orders could not be read yet"
+    wait = f"whose fills of {sum(fills_of, ZERO):f} were is unknown: their orders could not be read yet"
     return replace(explanation, wait=explanation.wait or wait)
 
 

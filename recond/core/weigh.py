@@ -74,7 +74,7 @@ def weigh(
         again_s,
         rules.ignore,
         read_at,
-        unborne(gone, both.holdings, proof, reading.baselines),
+        unborne(gone, both.holdings, proof, reading.baselines) if gone else frozenset(),
     )
 
 
@@ -83,10 +83,13 @@ def quietly_gone(reading: LedgerReading, comparison: Comparison, ignore: Set[str
 
     One answer that leaves the position out must not end what an operator has to decide or has accepted.
     """
+    open_on = {conflict.instrument for conflict in reading.conflicts} | {hold.instrument for hold in reading.holds}
+    open_on |= reading.accepted.keys()
+    if not open_on:
+        return frozenset()
     shown = {agreement.instrument.symbol for agreement in comparison.agreements}
     shown |= {drift.instrument.symbol for drift in comparison.drifts} | ignore
-    open_on = {conflict.instrument for conflict in reading.conflicts} | {hold.instrument for hold in reading.holds}
-    return frozenset(instrument for instrument in open_on | reading.accepted.keys() if instrument.symbol not in shown)
+    return frozenset(instrument for instrument in open_on if instrument.symbol not in shown)
 
 
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, first: bool) -> tuple[Drift, ...]:

@@ -15,8 +15,8 @@ from enum import StrEnum
 
 from recond.core.model import Decision, Instrument, Resolution
 
-_STRATEGY = re.compile(r"[ -~]*[!-~][ -~]*")
-"""As the ledger's triggers have it."""
+STRATEGY = re.compile(r"[ -~]*[!-~][ -~]*")
+"""A strategy id as a whole, as the ledger's triggers have it."""
 
 
 class Matter(StrEnum):
@@ -118,7 +118,7 @@ def _fault(wish: Wish) -> str | None:
         return "a hold is accepted as it is; the ledger's quantity can only be kept in a conflict"
     if wish.names_row and (wish.matter is Matter.HOLD or wish.resolution is not Resolution.USE_BROKER):
         return "a row is only named with use_broker in a conflict"
-    if wish.names_row and wish.strategy_id is not None and not _STRATEGY.fullmatch(wish.strategy_id):
+    if wish.names_row and wish.strategy_id is not None and not STRATEGY.fullmatch(wish.strategy_id):
         return "strategy is printable ASCII text, or null for the row that no strategy owns"
     return None
 

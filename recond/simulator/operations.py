@@ -15,8 +15,6 @@ from recond.simulator import wire
 from recond.simulator.exchange import Exchange
 
 Result = dict[str, Any]
-
-
 MAGNITUDE_MAX = 30
 
 

@@ -45,7 +45,6 @@ class Connection:
     def __init__(self, path: Path, connection: aiosqlite.Connection, on_commit: Callable[[float], None]) -> None:
         self._path, self._connection, self._on_commit = path, connection, on_commit
         self._lock = asyncio.Lock()
-        self._closing = False
         self._undone_at_s = math.inf
 
     async def reading(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
@@ -102,11 +101,14 @@ class Connection:
 
     async def close(self) -> None:
         """Close after the transaction under way, if any: it waits for no lock any more, and is undone when it lasts."""
-        self._closing = True
         self._undone_at_s = time.monotonic() + CLOSE_S
         async with self._lock:
             with port_errors(self._path):
                 await self._connection.close()
+
+    @property
+    def _closing(self) -> bool:
+        return self._undone_at_s < math.inf
 
     def _is_over(self) -> bool:
         """Whether what runs has to be broken off; on the connection's thread."""

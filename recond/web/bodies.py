@@ -17,12 +17,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-_WRITTEN = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_WRITTEN = r"-?[0-9]+(\.[0-9]+)?"
 
 
 def _plain(value: object) -> object:
     """Refuse text that Python takes for a number and nobody else does."""
-    if isinstance(value, str) and not _WRITTEN.fullmatch(value):
+    if isinstance(value, str) and not re.fullmatch(_WRITTEN, value):
         raise ValueError("a number, or its digits as text")
     return value
 
@@ -31,7 +31,7 @@ Quantity = Annotated[
     Decimal,
     BeforeValidator(_plain),
     Field(max_digits=80, decimal_places=40),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]}),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_WRITTEN}$"}]}),
 ]
 """A quantity, as a number or as decimal text."""
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
