@@ -110,7 +110,7 @@ class Evidence:
         since, asked_at, gaps = self._asked
         counts, in_time = self.listening and self.gap_since is None, gaps == self._gaps
         new = self.add(execution for entry in found.entries for execution in executions_of(entry))
-        if found.complete:
+        if found.complete:  # what is unreadable stays so: a gap that waited for it would end all verdicts
             self._cut_at, self._told_until = None, asked_at
         else:
             # There may be more of the very moment at which the list was cut, and what is booked late.

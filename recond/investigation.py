@@ -88,7 +88,7 @@ class Investigator:
         since = self._evidence.look_back(now)
         found = await self._broker.activities(since, pages)
         missed = self._evidence.looked_up(found) if remember else 0
-        return Found(since, since, found.entries, found.complete, missed)
+        return Found(since, since, found.entries, found.whole, missed)
 
     def window(self, drifts: Sequence[Drift], reading: LedgerReading, now: datetime) -> datetime | None:
         """From when on evidence can matter for these drifts; None when none of them has a baseline."""
@@ -254,7 +254,7 @@ class Investigator:
             since=found.since if bookings_only else since,
             bookings_since=since,
             entries=tuple(entries.values()),
-            complete=found.complete and told.complete,
+            complete=found.complete and told.whole,
         )
 
     def _unread(self, findings: Findings, known: Known) -> list[Execution]:

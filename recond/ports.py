@@ -94,7 +94,7 @@ class Broker(Protocol):
     async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
         """Activities created after the given moment, each once; paged to the end within `requests_max`, at least 1.
 
-        With `bookings_only` those that are no trades.
+        With `bookings_only` those that are no trades. An unreadable one is counted and does not cut the list.
         """
         ...
 

@@ -74,6 +74,7 @@ class FakeBroker:
     account_down: bool = False
     booked: tuple[Activity, ...] = ()
     pages: int = 1
+    unreadable: int = 0
     moments: list[float] = field(default_factory=list)
 
     @property
@@ -112,7 +113,7 @@ class FakeBroker:
     async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
         for _ in range(min(self.pages, requests_max)):
             await self._request()
-        return Activities(self.booked, complete=self.pages <= requests_max)
+        return Activities(self.booked, complete=self.pages <= requests_max, unreadable=self.unreadable)
 
     def usage(self) -> Usage:
         return Usage(sent=self.sent)

@@ -122,6 +122,21 @@ async def test_a_list_that_was_cut_short_is_read_on_from_there() -> None:
     assert {e.cum_quantity for e in evidence._waiting.values()} == {10, 20, 30, 40}
 
 
+async def test_an_unreadable_entry_does_not_keep_a_gap_open() -> None:
+    """A list that has ended closes the gap, for verdicts to go on."""
+    evidence = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0)
+    evidence.came(NOW - timedelta(minutes=5))
+    evidence.look_back(NOW)
+    evidence.looked_up(Activities((activity(1),), unreadable=1))
+    assert evidence.gap_since is None
+    assert evidence.known_until_s(NOW, 100.0, asked=True) == inf
+    assert evidence.look_back(NOW) == NOW - timedelta(seconds=20), "what was told is not asked for again"
+    evidence.came(NOW)
+    evidence.look_back(NOW)
+    evidence.looked_up(Activities((), complete=False, unreadable=1))
+    assert evidence.gap_since is not None, "a list that was cut keeps it"
+
+
 async def test_a_list_that_was_cut_near_its_end_is_read_again_where_late_bookings_come() -> None:
     """What is dated before the cut may be booked after it, so the next look-up begins that much earlier."""
     evidence = Evidence("default", FakeLedger(), horizon_s=90.0, late_s=20.0)

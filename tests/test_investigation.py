@@ -52,7 +52,7 @@ class AskedBroker(FakeBroker):
         if self.down:
             raise BrokerUnavailable("activities: HTTP 502", hint="wait")
         entries = self.booked if bookings_only else [*self.booked, *self.filled]
-        return Activities(tuple(entries), not self.cut)
+        return Activities(tuple(entries), not self.cut, self.unreadable)
 
     async def order(self, order_id: str) -> Order:
         self.asked.append(("order", order_id))
@@ -210,8 +210,8 @@ async def test_a_very_old_baseline_does_not_make_the_broker_list_a_year() -> Non
 
 
 async def test_a_broker_that_cannot_tell_leaves_it_unexplained() -> None:
-    """The pass goes on, and the text says that there may be more to know; so does a list that was cut short."""
-    for broker in (AskedBroker(down=True), AskedBroker(cut=True)):
+    """The pass goes on, and the text says that there may be more to know; so it is with a list cut or half read."""
+    for broker in (AskedBroker(down=True), AskedBroker(cut=True), AskedBroker(unreadable=1)):
         explanation = only(await Case(broker, strategies=STRATEGIES).explain())
         assert explanation.cause is Cause.UNEXPLAINED
         assert "there may be more to know" in explanation.text

@@ -125,24 +125,29 @@ class AlpacaBroker:
         return await self._get("orders", f"/orders/{quote(order_id, safe='')}", {}, wire.order)
 
     async def activities(self, after: datetime, requests_max: int, *, bookings_only: bool = False) -> Activities:
-        """Activities created after the moment, each once. Not complete as well when an entry was unreadable."""
+        """Activities created after the moment, each once; one that is unreadable may be counted on two pages."""
         params = {"after": _text(after), "direction": "asc", "page_size": str(_ACTIVITIES_A_PAGE)}
         if bookings_only:
             params["category"] = "non_trade_activity"
         found: dict[str, Activity] = {}
-        readable = True
+        unreadable = 0
         started_s = self._now_s()
         for _ in range(min(max(1, requests_max), _PAGES_MAX)):
             page = await self._get("activities", "/account/activities", params, wire.activities)
             fresh = any(entry.id not in found for entry in page.entries)
             found.update((entry.id, entry) for entry in page.entries)
-            readable = readable and len(page.entries) == page.rows
+            unreadable += page.rows - len(page.entries)
             if page.rows < _ACTIVITIES_A_PAGE:
-                return Activities(tuple(found.values()), complete=readable)
+                return self._told(found, unreadable, complete=True)
             if not fresh or self._now_s() > started_s + self._overall_timeout_s:
                 break
             params["page_token"] = page.entries[-1].id
-        return Activities(tuple(found.values()), complete=False)
+        return self._told(found, unreadable, complete=False)
+
+    def _told(self, found: Mapping[str, Activity], unreadable: int, *, complete: bool) -> Activities:
+        if unreadable:
+            self._log.warning("activities unreadable", rows=unreadable)
+        return Activities(tuple(found.values()), complete, unreadable)
 
     def usage(self) -> Usage:
         """Requests sent and limits told so far."""

@@ -302,5 +302,5 @@ def _unexplained(drift: Drift, base: Baseline, known: Known, why: str) -> Explan
     )
     text = f"{since} {', '.join(moves)}; {why or 'nothing known explains it'}"
     if not known.complete:
-        text += "; the list of activities was cut short, so there may be more to know"
+        text += "; the list of activities was cut short or not all readable, so there may be more to know"
     return Explanation(Cause.UNEXPLAINED, text)

@@ -163,10 +163,19 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Activities:
-    """Activities in no promised order; `complete` is False when the bound on pages cut the list."""
+    """Activities in no promised order; `complete` is False when the list was cut before its end.
+
+    `unreadable` counts entries of the list that could not be read: what they tell is not known and never will be.
+    """
 
     entries: tuple[Activity, ...]
     complete: bool = True
+    unreadable: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that there is has been told and read."""
+        return self.complete and not self.unreadable
 
 
 @dataclass(frozen=True, slots=True)

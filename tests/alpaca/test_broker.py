@@ -366,10 +366,14 @@ async def test_activities_within_a_bound_of_requests(
 
 
 async def test_unreadable_activity(server: RawServer, alpaca: AlpacaBroker) -> None:
-    """An entry without id leaves the others, but the list does not pass for complete."""
-    server.replies = [answer(json.dumps([fill(1), {**fill(2), "id": None}]))]
+    """An entry without id leaves the others and is counted; the list has ended, or was cut, all the same."""
+    full = [{**fill(0), "id": None}, *(fill(number) for number in range(1, 100))]
+    short = [fill(100), {**fill(101), "id": None}]
+    server.replies = [answer(json.dumps(rows)) for rows in (full, short, full)]
     found = await alpaca.activities(T0, 100)
-    assert (len(found.entries), found.complete) == (1, False)
+    assert (len(found.entries), found.complete, found.unreadable) == (100, True, 2)
+    found = await alpaca.activities(T0, 1)
+    assert (len(found.entries), found.complete, found.unreadable) == (99, False, 1)
 
 
 async def test_orders_of_many_pages(server: RawServer, alpaca: AlpacaBroker) -> None:
