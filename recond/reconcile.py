@@ -22,18 +22,15 @@ from recond.core.memory import Memory
 from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReading
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
-from recond.core.schedule import FORCED, Agenda, Budget
-from recond.core.weigh import Both, news, quietly_gone, weigh
+from recond.core.schedule import FORCED, Agenda, Budget, quiet_until
+from recond.core.weigh import Both, news, undrifting, weigh
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.offloop import let_go, off_loop
-from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver, Usage
+from recond.ports import Broker, BrokerRefused, BrokerUnavailable, Ledger, LedgerUnavailable, RunObserver
 from recond.triggers import Triggers
 
-ACCOUNT_EVERY_S = 900.0
 UNRECORDED_MAX = 100
-LIMIT_RESERVE = 20
-"""Requests of the broker's own limit that are left to the platform."""
 REASON_ORDER = tuple(Reason)
 
 
@@ -97,13 +94,14 @@ class Reconciler:
                 reasons = sorted({*waiting, *due}, key=REASON_ORDER.index)
                 run = await self.run_pass(sequence, tuple(reasons), self._budget)
                 self._count()
+            usage = self._broker.usage()
             agenda = replace(
                 agenda,
                 timer_s=began_s + self._rules.interval_s * self._jitter(),
                 recheck_s=self._memory.recheck_s(began_s, self._rules),
                 began_s=began_s,
                 saving=self._memory.saving,
-                quiet_s=_quiet_until(self._broker.usage()),
+                quiet_s=quiet_until(usage.limit_remaining, usage.limit_reset_s),
             )
             for observe in self._aside:
                 await off_loop(len(run.outcomes) + len(run.pending), observe, run)
@@ -199,8 +197,8 @@ class Reconciler:
         Spends one request when the account is clean and was looked at lately.
         """
         rules, memory, sent = self._rules, self._memory, self._broker.usage().sent
-        stale = memory.account_read_s is None or began_s - memory.account_read_s >= ACCOUNT_EVERY_S
-        if stale or not {Reason.RECONNECT, Reason.OPERATOR}.isdisjoint(header.reasons):
+        anew = began_s >= memory.explain_s
+        if began_s >= memory.account_s or not {Reason.RECONNECT, Reason.OPERATOR}.isdisjoint(header.reasons):
             await self._read_account(preview=preview)
         reading_began_s = _clock_s()
         holdings = await self._broker.positions()
@@ -218,14 +216,23 @@ class Reconciler:
         def pages() -> int:
             return budget.pages(self._broker.usage().sent - sent, _clock_s())
 
-        judgement, found = await self._verdicts(comparison, reading, moment, budget.worth, pages, preview=preview)
+        judgement, found = await self._verdicts(
+            comparison, reading, moment, budget.worth, pages, anew=anew, preview=preview
+        )
         certain = judgement.as_if_it_stays() if preview else judgement
-        findings = await self._findings(comparison, certain, reading, moment, found, pages, late=stale)
+        findings = await self._findings(comparison, certain, reading, moment, found, pages, anew=anew)
         shown, others = await off_loop(size, settled_quantities, holdings, comparison, rules.ignore)
         again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
-        seen, saving = judgement.sightings, found.saving
-        self._memory = replace(self._memory, seq=reading.seq, sightings=seen, again_s=again_s, saving=saving)
-        gone = await off_loop(size, quietly_gone, reading, comparison, rules.ignore)
+        self._memory = replace(
+            self._memory,
+            seq=reading.seq,
+            sightings=judgement.sightings,
+            again_s=again_s,
+            saving=found.saving,
+            explained_s=began_s if anew else memory.explained_s,
+        )
+        calm, gone = await off_loop(size, undrifting, reading, comparison, rules.ignore)
+        self._memory, brief = self._memory.without_drift(calm, moment, rules.timing)
         proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed or gone else None
         header = replace(
             header,
@@ -239,7 +246,7 @@ class Reconciler:
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
 
         async def conclude(judged: Judgement) -> Record:
-            both, why = Both(holdings, reading, comparison, judged), findings.explanations
+            both, why = Both(holdings, reading, comparison, judged, gone, brief), findings.explanations
             record = await off_loop(size, weigh, header, both, why, proof, moment.ended_s, read_at, rules)
             self._spend(holdings.positions, reading.rows, reading.baselines.values())
             self._spend(comparison.agreements, comparison.drifts)
@@ -255,11 +262,12 @@ class Reconciler:
         worth: int,
         pages: Callable[[], int],
         *,
+        anew: bool,
         preview: bool,
     ) -> tuple[Judgement, Found]:
         """The verdicts now; REST is asked what moved when one is about to be given, or something is lost."""
         judgement = await self._judge(comparison, reading, moment, inf)
-        told = await self._news(judgement.as_if_it_stays() if preview else judgement, reading)
+        told = await self._news(judgement.as_if_it_stays() if preview else judgement, reading, anew=anew)
         wanted = self._wanted(judgement, bool(told), worth)
         if not wanted and not (preview and comparison.drifts):
             return judgement, Found()
@@ -281,10 +289,10 @@ class Reconciler:
         found: Found,
         pages: Callable[[], int],
         *,
-        late: bool,
+        anew: bool,
     ) -> Findings:
         """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
-        told, now = await self._news(judgement, reading), self._broker_now()
+        told, now = await self._news(judgement, reading, anew=anew), self._broker_now()
         before = {c.instrument: Explanation(c.cause, c.explanation) for c in reading.conflicts}
         if told:
             since = {i: timedelta(seconds=moment.ended_s - seen.since_s) for i, seen in judgement.sightings.items()}
@@ -292,12 +300,11 @@ class Reconciler:
             others = tuple(drift for drift in comparison.drifts if drift.instrument not in confirmed)
             findings = await self._investigator.explain(told, reading, since, now, found, others, pages)
         else:
-            findings = await self._investigator.explain_late(reading, now, pages) if late else Findings()
+            findings = await self._investigator.explain_late(reading, now, pages) if anew else Findings()
         return replace(findings, explanations={**before, **findings.explanations})
 
-    async def _news(self, judgement: Judgement, reading: LedgerReading) -> tuple[Drift, ...]:
-        first = self._memory.last is None
-        return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, first=first)
+    async def _news(self, judgement: Judgement, reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:
+        return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, anew=anew)
 
     async def _judge(
         self,
@@ -385,13 +392,6 @@ def check_budget(budget: Budget, now_s: float, *, reserve: int = 0) -> None:
             f"the budget of {budget.limit} requests a minute is spent; the next is free in {free_s - now_s:.0f} s",
             hint="wait, or raise guards.requests_per_minute if the account's own limit has room",
         )
-
-
-def _quiet_until(usage: Usage) -> float:
-    """The moment before which the broker's own limit is too near for passes that nobody waits for."""
-    if usage.limit_remaining is None or usage.limit_reset_s is None or usage.limit_remaining > LIMIT_RESERVE:
-        return -inf
-    return usage.limit_reset_s
 
 
 def _clock_s() -> float:

@@ -255,8 +255,25 @@ async def test_manual_policy_opens_one_conflict_and_keeps_it() -> None:
         assert made.ledger.sums() == {"AAPL": 5}
         made.ledger.book("AAPL", 7)
         run = await made.force()
+        assert [c.id for c in run.open_conflicts] == [opened.id], "not on a single look"
+        run = await made.until(lambda run: bool(run.ended_conflicts))
         assert [(c.id, c.resolved_by) for c in run.ended_conflicts] == [(opened.id, "agreement")]
         assert run.open_conflicts == ()
+
+
+async def test_what_is_open_is_explained_anew_by_what_comes_later() -> None:
+    """Its quantities stay, and a booking comes hours after it: within a quarter of an hour the conflict says so."""
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:
+        await settled(made)
+        made.broker.held["AAPL"] = Decimal(7)
+        (opened,) = (await made.force()).opened_conflicts
+        assert opened.cause is Cause.UNEXPLAINED
+        moved_at = now()
+        await asyncio.sleep(7200)
+        made.broker.booked = (Activity("t-1", "ACATS", None, "AAPL", Decimal(2), None, moved_at),)
+        await asyncio.sleep(1200)
+        (told,) = made.runs[-1].open_conflicts
+        assert (told.id, told.cause, made.ledger.sums()) == (opened.id, Cause.TRANSFER, {"AAPL": 5})
 
 
 async def test_case_4_successful_empty_answer_closes_nothing() -> None:
@@ -660,6 +677,11 @@ async def test_an_operators_decision_is_acted_on_by_the_next_pass() -> None:
         quiet = await made.force()
         assert (quiet.status, quiet.conflicts) == (RunStatus.SUCCESS, ())
         assert [(a.broker, a.ledger, a.claims_more) for a in quiet.accepted] == [(7, 9, True)]
+        made.broker.held["AAPL"] = Decimal(9)
+        assert [each.accepted.difference for each in (await made.force()).accepted] == [-2], "not on a single look"
+        made.broker.held["AAPL"] = Decimal(7)
+        quiet = await made.force()
+        assert (quiet.conflicts, [each.ledger for each in quiet.accepted]) == ((), [9])
         made.broker.held["AAPL"] = Decimal(6)
         assert [c.resolved for c in (await made.force()).conflicts] == [False]
 

@@ -41,17 +41,17 @@ def conclude(
     again_s: float,
     ignore: Set[str],
     read_at: datetime,
-    unborne: Set[str] = frozenset(),
+    unsure: Set[str] = frozenset(),
 ) -> Record:
     """All that a pass writes, from what it saw and decided.
 
     `header` is the run as far as it was known before (ids, reasons, times); `reading` and `holdings` are the two
     sides, `read_at` the broker's time by then, `again_s` the monotonic moment at which something withheld can be looked
-    at again. `unborne` are symbols that neither side shows and that may be held all the same: they wait.
+    at again. `unsure` are symbols without a drift for which that is not believed yet: they wait.
     """
     now = header.finished_at
     judged = {outcome.drift.instrument.symbol: outcome for outcome in outcomes}
-    waiting = {p.instrument.symbol for p in pending} | {u.symbol for u in comparison.unknown} | unborne
+    waiting = {p.instrument.symbol for p in pending} | {u.symbol for u in comparison.unknown} | unsure
     conflicts = _open_before(reading.conflicts, judged, waiting, ignore, now)
     shown = {position.instrument.symbol for position in holdings.positions}
     holds = _holds_before(reading.holds, judged, waiting, ignore, shown, now)
@@ -75,6 +75,7 @@ def conclude(
         )
     )
     state = header.account_state
+    believed = [each for each in comparison.agreements if each.instrument.symbol not in unsure]
     return Record(
         run=run,
         seq=reading.seq,
@@ -82,10 +83,10 @@ def conclude(
         again_s=again_s,
         refreshes=tuple(r for agreement in comparison.agreements for r in _refresh(agreement)),
         baselines=(
-            *_baselines(comparison.agreements, outcomes, read_at, reading.seq),
+            *_baselines(believed, outcomes, read_at, reading.seq),
             *(() if None in waiting else _flat_baselines(reading.baselines, undecided, read_at, reading.seq)),
         ),
-        settled=not (run.pending or run.unknown or unborne),
+        settled=not (run.pending or run.unknown or unsure),
         read_at=read_at,
         quiet=not (run.pending or run.unknown or run.open_conflicts or run.open_holds),
         ended_decisions=tuple(

@@ -7,24 +7,27 @@ May not decide what is done about a drift, or claim an explanation whose effects
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import islice
 
 from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root, waited_for
 from recond.core.exact import exactly
 from recond.core.fitting import fits, in_order
 from recond.core.history import Change, PastCorrection
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument
-from recond.core.ownership import Matched, excess_parts, match, parts_of
+from recond.core.ownership import Matched, excess_parts, match, parts_of, sums_of
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
 from recond.core.symbols import option_underlying
 
 SLACK = timedelta(seconds=2)
 EFFECTS_MAX = 500
+MADE_UP_MAX = 50
 ZERO = Decimal(0)
 ADOPTED = "found at the account's first contact"
 
@@ -87,6 +90,7 @@ def explain(
             changes=tuple(changes.get(symbol, ())),
         )
         explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
+    explained = _told_of_one(explained, known.activities, others)
     explained = _delivered(drifts, baselines, explained, others)
     explained = pair_renames(drifts, explained, others)
     drifting = {drift.instrument.symbol for drift in (*drifts, *others)}
@@ -146,9 +150,11 @@ def _explain_one(
         # What may have been booked before both sides agreed is no proof that a position is gone.
         proven = bool(found) and bool(drift.broker)
     found = found or ([(doubted,)] if doubted is not None else [])
-    explanations = [
-        made for fit in found if (made := _explanation(fit, changes, drift, base, known, tolerance)) is not None
-    ]
+    explaining = partial(_explanation, changes=changes, drift=drift, base=base, known=known, tolerance=tolerance)
+    explanations = [made for fit in found if (made := explaining(fit)) is not None]
+    if any(part.cause is Cause.LEDGER_EDIT for each in explanations for part in each.parts):
+        soon = any(change.at <= base.at + patience.late for change in changes)
+        explanations = (soon and _made_up(early, found, explaining)) or explanations
     signatures = {tuple(sorted((p.cause, p.quantity, p.strategy_id or "") for p in e.parts)) for e in explanations}
     if not explanations:
         return _unexplained(drift, base, known, "")
@@ -162,6 +168,23 @@ def _explain_one(
     if any(_is_cut(part, base) for part in made.parts):
         wait = "cash in lieu of fractions would explain the count: its activity is waited for"
     return replace(made, proven=False, text=f"{made.text}; suspected until an activity proves it", wait=wait)
+
+
+def _made_up(
+    early: Sequence[Effect],
+    found: Sequence[tuple[Effect, ...]],
+    explaining: Callable[[Sequence[Effect]], Explanation | None],
+) -> list[Explanation]:
+    """The explanation by fills that made up for each other at the baseline, when nothing then is beyond them.
+
+    Both sides may have agreed without them, since the ledger had not booked any of them.
+    """
+    for together in islice(sums_of(early, ZERO), MADE_UP_MAX):
+        for fit in found:
+            made = explaining((*together, *fit))
+            if made is not None and all(part.cause is not Cause.LEDGER_EDIT for part in made.parts):
+                return [made]
+    return []
 
 
 def _explanation(
@@ -241,6 +264,28 @@ def _until(effect: Effect) -> datetime:
     """The last moment at which it may have been booked: what only has a day tells no more."""
     dated = (effect.at.hour, effect.at.minute, effect.at.second, effect.at.microsecond) == (0, 0, 0, 0)
     return effect.at + timedelta(days=2) if dated else effect.at
+
+
+def _told_of_one(
+    explained: dict[Instrument, Explanation], activities: Sequence[Activity], others: Sequence[Drift]
+) -> dict[Instrument, Explanation]:
+    """A leg without a symbol tells of one contract: when it fits several it is not known which.
+
+    While another contract on the same shares is not confirmed yet, it is waited for.
+    """
+    nameless = {activity.id for activity in activities if activity.symbol is None}
+    claims = Counter(id_ for e in explained.values() for part in e.parts for id_ in part.activities)
+    unsure = {option_underlying(drift.instrument.symbol): drift.instrument.symbol for drift in others}
+    told = dict(explained)
+    for instrument, explanation in explained.items():
+        legs = nameless.intersection(id_ for part in explanation.parts for id_ in part.activities)
+        rival = unsure.get(option_underlying(instrument.symbol))
+        if any(claims[id_] > 1 for id_ in legs):
+            text = f"more than one contract adds up with a leg that names none: {explanation.text}"
+            told[instrument] = Explanation(Cause.AMBIGUOUS, text)
+        elif legs and rival is not None:
+            told[instrument] = replace(explanation, wait=f"{rival} may be meant by a leg that names none")
+    return told
 
 
 def _delivered(

@@ -6,15 +6,18 @@ May not outlive the process: a fresh one starts with an empty memory, so nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from recond.core.judge import Sighting
+from recond.core.judge import Moment, Sighting, Timing
 from recond.core.model import AccountState, Drift, Instrument, Kind
 from recond.core.rules import Rules
 from recond.core.run import Run, RunStatus
 from recond.core.schedule import retry_delay
+
+ACCOUNT_EVERY_S = 900.0
+EXPLAIN_EVERY_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Memory:
     """What one pass leaves for the next.
 
     `again_s` is when the broker is looked at again because it may not have shown yet what moved, `saving` that a
-    look-up waits for the budget.
+    look-up waits for the budget. `undrifting` is since when there has been no drift where something is open.
+    `explained_s` is when all drifts were last explained anew, also those that are open and known.
     `unrecorded` are failed runs that the ledger could not take; `failures` counts passes in a row that failed or
     left something unproven.
     """
@@ -31,8 +35,10 @@ class Memory:
     sightings: Mapping[Instrument, Sighting] = field(default_factory=dict)
     again_s: float = inf
     saving: bool = False
+    undrifting: Mapping[Instrument, float] = field(default_factory=dict)
     account_state: AccountState | None = None
     account_read_s: float | None = None
+    explained_s: float | None = None
     last: Run | None = None
     failures: int = 0
     unrecorded: tuple[Run, ...] = ()
@@ -48,6 +54,29 @@ class Memory:
             last=run,
             failures=self.failures + 1 if unproven_yet else 0,
         )
+
+    def without_drift(
+        self, instruments: Collection[Instrument], moment: Moment, timing: Timing
+    ) -> tuple[Memory, frozenset[str]]:
+        """The memory once no drift was seen on these, on which something is open; and which were seen too briefly.
+
+        Within the worst lateness of either side a drift may be made up for by what has moved on one of them only.
+        """
+        calm_s = max(timing.settle_s, timing.broker_lag_s)
+        since = {each: self.undrifting.get(each, moment.ended_s) for each in instruments}
+        brief = {each: since_s + calm_s for each, since_s in since.items() if since_s + calm_s > moment.began_s}
+        again_s = min((self.again_s, *brief.values()))
+        return replace(self, undrifting=since, again_s=again_s), frozenset(each.symbol for each in brief)
+
+    @property
+    def account_s(self) -> float:
+        """When the account is to be read again."""
+        return -inf if self.account_read_s is None else self.account_read_s + ACCOUNT_EVERY_S
+
+    @property
+    def explain_s(self) -> float:
+        """When all drifts are to be explained anew: what explains one that is open may come later."""
+        return -inf if self.explained_s is None else self.explained_s + EXPLAIN_EVERY_S
 
     def doubts_account(self, drifts: Sequence[Drift], now_s: float, settle_s: float) -> bool:
         """Whether a position is missed that was not missed before: by now the account may be another one, or blocked.

@@ -15,6 +15,8 @@ from recond.core.run import Reason
 BUDGET_WINDOW_S = 60.0
 FORCED_WAIT_S = 10.0
 RETRY_FIRST_S = 10.0
+LIMIT_RESERVE = 20
+"""Requests of the broker's own limit that are left to the platform."""
 PASS_MORE = 3
 """Requests that a pass may send after its first: the account, a look-up, and the account again as a proof."""
 
@@ -108,3 +110,8 @@ class Agenda:
 def retry_delay(failures: int, interval_s: float) -> float:
     """Seconds until a pass is tried again after so many that failed or stayed unproven in a row."""
     return min(interval_s, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16)) if failures > 0 else inf
+
+
+def quiet_until(remaining: int | None, reset_s: float | None) -> float:
+    """The moment before which the broker's own limit is too near for passes that nobody waits for."""
+    return -inf if remaining is None or reset_s is None or remaining > LIMIT_RESERVE else reset_s

@@ -22,12 +22,18 @@ from recond.core.run import Explanation, Outcome, Record, Run
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Both sides of one reading, compared and judged."""
+    """Both sides of one reading, compared and judged.
+
+    `gone` are the instruments with something open on them that neither side shows, `brief` the symbols that have had no
+    drift for too short a time to end what is decided, or to be decided, on them.
+    """
 
     holdings: Holdings
     reading: LedgerReading
     comparison: Comparison
     judgement: Judgement
+    gone: frozenset[Instrument] = frozenset()
+    brief: frozenset[str] = frozenset()
 
 
 def weigh(
@@ -63,7 +69,6 @@ def weigh(
         )
         outcomes.append(decide(drift, explained[drift.instrument], rules.policy, matters, header.finished_at))
     again_s = ended_s + rules.timing.confirm_after_s
-    gone = quietly_gone(reading, both.comparison, rules.ignore)
     return conclude(
         header,
         both.holdings,
@@ -74,32 +79,38 @@ def weigh(
         again_s,
         rules.ignore,
         read_at,
-        unborne(gone, both.holdings, proof, reading.baselines) if gone else frozenset(),
+        both.brief | unborne(both.gone, both.holdings, proof, reading.baselines),
     )
 
 
-def quietly_gone(reading: LedgerReading, comparison: Comparison, ignore: Set[str]) -> frozenset[Instrument]:
-    """The instruments on which something is open and which neither side shows any more: no drift, and no agreement yet.
+def undrifting(
+    reading: LedgerReading, comparison: Comparison, ignore: Set[str]
+) -> tuple[frozenset[Instrument], frozenset[Instrument]]:
+    """What is decided or to be decided on and drifts no more, and all with something open that neither side shows.
 
-    One answer that leaves the position out must not end what an operator has to decide or has accepted.
+    One reading must not end it: a fill that is not booked yet may just make up for the drift, and one answer may leave
+    the position out.
     """
-    open_on = {conflict.instrument for conflict in reading.conflicts} | {hold.instrument for hold in reading.holds}
-    open_on |= reading.accepted.keys()
+    known = {agreement.instrument.symbol for agreement in comparison.agreements if agreement.accepted}
+    decided = {instrument for instrument in reading.accepted if instrument.symbol not in known}
+    decided |= {conflict.instrument for conflict in reading.conflicts}
+    open_on = decided | {hold.instrument for hold in reading.holds}
     if not open_on:
-        return frozenset()
+        return frozenset(), frozenset()
+    unsettled = {drift.instrument.symbol for drift in comparison.drifts} | {each.symbol for each in comparison.unknown}
     shown = {agreement.instrument.symbol for agreement in comparison.agreements}
-    shown |= {drift.instrument.symbol for drift in comparison.drifts} | ignore
-    return frozenset(instrument for instrument in open_on if instrument.symbol not in shown)
+    quiet = {instrument for instrument in open_on if instrument.symbol not in unsettled | ignore}
+    return frozenset(quiet & decided), frozenset(each for each in quiet if each.symbol not in shown)
 
 
-def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, first: bool) -> tuple[Drift, ...]:
-    """The confirmed drifts that no earlier pass has explained and left open as they are; all of the `first` pass."""
+def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:
+    """The confirmed drifts that no earlier pass has explained and left open as they are; `anew` all of them."""
     known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
     undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
     return tuple(
         drift
         for drift in confirmed
-        if first
+        if anew
         or drift.instrument in undecided
         or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
     )

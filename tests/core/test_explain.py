@@ -544,6 +544,24 @@ def test_a_leg_without_symbol_is_found_by_its_group() -> None:
     assert (explanation.cause, explanation.evident) == (Cause.OPTION_ASSIGNMENT, True)
 
 
+def test_a_leg_without_symbol_tells_of_one_contract_only() -> None:
+    """When it fits two it is not known which went; one that drifts and is not confirmed yet is waited for."""
+    other = "AAPL260116C00160000"
+    here, there = (option(c, 0, row(c, -1, asset_class="us_option")) for c in (CALL, other))
+    shares = drift_of("AAPL", 0, row("AAPL", 100))
+    entries = booking("OPASN", 1, symbol=None, group="g"), booking("OPTRD", -100, symbol="AAPL", group="g")
+    bases = [base(here, -1), base(there, -1), base(shares, 100)]
+    *both, delivered = together([here, there, shares], bases, *entries)
+    assert [made.cause for made in both] == [Cause.AMBIGUOUS, Cause.AMBIGUOUS]
+    assert not any(made.parts for made in both)
+    assert (delivered.cause, delivered.evident) == (Cause.OPTION_ASSIGNMENT, True)
+    known, found = Known(NOW, activities=entries), {each.instrument: each for each in bases}
+    for others, wait in (((there,), f"{other} may be meant by a leg that names none"), ((shares,), None)):
+        made = explain([here], found, {}, known, PATIENCE, TOLERANCE, others)[here.instrument]
+        assert made.cause is Cause.OPTION_ASSIGNMENT
+        assert (made.wait == wait) if wait else "names none" not in (made.wait or "")
+
+
 # Coins
 
 
@@ -690,6 +708,41 @@ def test_a_fill_from_before_the_agreement_does_not_prove_that_a_position_is_gone
     assert not why(gone, base(gone, 10), executions=[sold]).evident
     less = drift_of("AAPL", 5, row("AAPL", 10))
     assert why(less, base(less, 10), executions=[fill(-5, -0.2)]).evident
+
+
+def test_fills_that_made_up_for_each_other_at_the_agreement_are_told_when_one_of_them_is_booked() -> None:
+    """Both sides agreed without either; the booking that comes late is right, and what is not booked is missing."""
+    drift = drift_of("AAPL", 100, row("AAPL", 110))
+    bought, sold = fill(10, -0.2, order="o1", client="mean-1"), fill(-10, -0.1, order="o2", client="app")
+    other = fill(3, -0.3, order="o3", client="trend-1")
+    late = change(10, 0.1, strategy="mean")
+    for executions in ([bought, sold], [other, bought, sold]):
+        told = why(drift, base(drift, 100), executions=executions, changes=[late])
+        assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-10), None)]
+        assert told.parts[0].executions == (("AAPL", "o2", Decimal(10)),)
+        assert told.evident
+    after = drift_of("AAPL", 105, row("AAPL", 110))
+    told = why(after, base(after, 100), executions=[bought, sold, fill(5, 1, order="o4", client="app")], changes=[late])
+    assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-5), None)]
+
+
+@pytest.mark.parametrize(
+    ("executions", "booked", "minute"),
+    [
+        ([fill(10, -0.2)], 10, 0.1),
+        ([fill(10, -0.2, order="o1"), fill(-9, -0.1, order="o2")], 10, 0.1),
+        ([fill(10, -0.2, order="o1"), fill(-10, -0.1, order="o2")], 9, 0.1),
+        ([fill(10, -0.2, order="o1"), fill(-10, -0.1, order="o2")], 10, 25 / 60 + 0.01),
+        ([fill(10, -0.6, order="o1"), fill(-10, -0.5, order="o2")], 10, 0.1),
+    ],
+)
+def test_a_booking_that_no_made_up_fill_explains_stays_a_ledger_edit(
+    executions: list[Execution], booked: int, minute: float
+) -> None:
+    """Fills that do not make up for each other, another quantity, and what is booked or was filled too far away."""
+    drift = drift_of("AAPL", 100, row("AAPL", 100 + booked))
+    told = why(drift, base(drift, 100), executions=executions, changes=[change(booked, minute)])
+    assert causes(told) == [(Cause.LEDGER_EDIT, Decimal(-booked), None)]
 
 
 def test_a_leg_of_a_split_without_its_group_scales_nothing_to_zero() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from math import inf
 
-from recond.core.judge import Sighting
+from recond.core.judge import Moment, Sighting, Timing
 from recond.core.memory import Memory
 from recond.core.model import Cause, Hold, Instrument, Kind, Resolution, Unreadable
 from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, RunStatus
@@ -65,3 +65,21 @@ def test_a_position_that_is_newly_missed_puts_the_account_in_doubt() -> None:
     assert not memory.doubts_account([here], 115.0, 15.0)
     assert not replace(memory, sightings={AAPL: SEEN}).doubts_account([here, gone], 115.0, 15.0)
     assert Memory().doubts_account([gone], 0.0, 15.0)
+
+
+def test_that_there_is_no_drift_is_believed_after_the_worst_lateness_of_either_side() -> None:
+    """From the first reading without one on, through readings between; one with a drift begins it anew."""
+    for timing in (Timing(15.0, 10.0, 2.0, 120.0), Timing(10.0, 15.0, 2.0, 120.0)):
+        memory, brief = Memory(again_s=90.0).without_drift({AAPL, MSFT}, Moment(99.0, 100.0), timing)
+        assert (brief, memory.again_s) == ({"AAPL", "MSFT"}, 90.0)
+        memory, brief = replace(memory, again_s=inf).without_drift({AAPL}, Moment(114.9, 115.5), timing)
+        assert (brief, memory.again_s) == ({"AAPL"}, 115.0)
+        later, brief = replace(memory, again_s=inf).without_drift({AAPL, MSFT}, Moment(115.0, 115.5), timing)
+        assert (brief, later.again_s) == ({"MSFT"}, 130.5), "it had a drift in between"
+
+
+def test_the_account_is_read_and_drifts_are_explained_anew_every_quarter_of_an_hour() -> None:
+    """And at once at first; that one was done late makes the other one no later."""
+    assert Memory().account_s == Memory().explain_s == -inf
+    memory = Memory(account_read_s=7.0, explained_s=8.0)
+    assert (memory.account_s, memory.explain_s) == (907.0, 908.0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recond.core.run import Reason
-from recond.core.schedule import Agenda, Budget, retry_delay
+from recond.core.schedule import Agenda, Budget, quiet_until, retry_delay
 
 AGENDA = Agenda(timer_s=400.0, spacing_s=2.0, budget=Budget(60), began_s=100.0)
 
@@ -197,3 +197,14 @@ def test_timer_is_reached_under_constant_nudges() -> None:
     day.run(2000)
     assert day.now_s > 2000
     assert max(later - earlier for earlier, later in zip(day.began, day.began[1:], strict=False)) <= 62.0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset_s", "until_s"),
+    [(21, 7.0, -inf), (20, 7.0, 7.0), (0, 7.0, 7.0), (None, 7.0, -inf), (20, None, -inf)],
+)
+def test_the_last_of_the_brokers_limit_is_left_to_the_platform(
+    remaining: int | None, reset_s: float | None, until_s: float
+) -> None:
+    """Until it is set back; what the broker has not told holds nothing up."""
+    assert quiet_until(remaining, reset_s) == until_s

@@ -29,10 +29,11 @@ from recond.core.model import (
     LedgerReading,
     LedgerRow,
     Resolution,
+    Unreadable,
 )
 from recond.core.rules import Rules
 from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
-from recond.core.weigh import Both, news, weigh
+from recond.core.weigh import Both, news, undrifting, weigh
 from tests.core.strategies import CLASSES, NOW, TOLERANCE, ZERO, position, row
 
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
@@ -69,6 +70,7 @@ def concluded(
     why: Mapping[str, Explanation] | None = None,
     account: AccountState | None = None,
     unconfirmed: str = "",
+    brief: str = "",
     rules: Rules = RULES,
     **known: object,
 ) -> Record:
@@ -77,7 +79,9 @@ def concluded(
     holdings = Holdings(tuple(shown))
     comparison = diff(holdings, reading.rows, (), TOLERANCE, frozenset(), reading.accepted)
     confirmed = tuple(d for d in comparison.drifts if d.instrument.symbol != unconfirmed)
-    both = Both(holdings, reading, comparison, Judgement(comparison.drifts, confirmed, (), {}))
+    _quiet, gone = undrifting(reading, comparison, rules.ignore)
+    judgement = Judgement(comparison.drifts, confirmed, (), {})
+    both = Both(holdings, reading, comparison, judgement, gone, frozenset({brief} - {""}))
     explained = {d.instrument: (why or {}).get(d.instrument.symbol, WHY) for d in confirmed}
     return weigh(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
 
@@ -257,7 +261,7 @@ def test_the_makers_drift_is_what_was_compared() -> None:
 
 
 def test_what_is_explained_and_left_open_is_no_news() -> None:
-    """Unless it was held or decided about meanwhile, is another drift now, or this is the first pass."""
+    """Unless it was held or decided about meanwhile, is another drift now, or all is explained anew."""
     shown, rows = [position("AAPL", 5)], (row("AAPL", 3),)
     (drift,) = diff(Holdings(tuple(shown)), rows, (), TOLERANCE, frozenset(), {}).drifts
     five, three = Decimal(5), Decimal(3)
@@ -267,12 +271,12 @@ def test_what_is_explained_and_left_open_is_no_news() -> None:
     hold = Hold(6, drift.instrument, "old", five, three, NOW)
     decision = Decision(1, drift.instrument, Resolution.USE_DB, five, three, "ann", NOW, conflict_id=1)
 
-    def told(*, first: bool = False, conflict: Conflict = conflict, **known: object) -> bool:
+    def told(*, anew: bool = False, conflict: Conflict = conflict, **known: object) -> bool:
         reading = LedgerReading(rows, seq=9, conflicts=(conflict,), **known)  # type: ignore[arg-type]
-        return news((drift,), reading, first=first) == (drift,)
+        return news((drift,), reading, anew=anew) == (drift,)
 
     assert not told()
-    assert told(first=True)
+    assert told(anew=True)
     assert told(holds=(hold,))
     assert told(decisions=(decision,))
     assert told(conflict=replace(conflict, broker_quantity=Decimal(6)))
@@ -307,3 +311,49 @@ def test_one_answer_without_the_position_ends_nothing_that_is_open_on_it(matter:
     other = position("MSFT", 300)
     assert after(proof(other, position("AAPL", 2)), other) == (1, False, 0)
     assert after(proof(other, position("AAPL", 1)), other) == (0, True, 1)
+
+
+def test_what_has_not_drifted_for_a_moment_only_ends_nothing() -> None:
+    """A fill that is not booked yet may make up for it: what is open stays, and that moment is no agreement."""
+    aapl = instrument("AAPL")
+    conflict = Conflict(5, aapl, Kind.QUANTITY, Cause.FILL, Decimal(7), Decimal(5), Resolution.MANUAL, NOW, NOW)
+    decision = Decision(1, aapl, Resolution.USE_BROKER, Decimal(7), Decimal(5), "ann", NOW, conflict_id=5)
+    both = [position("AAPL", 5), position("MSFT", 1)], [row("AAPL", 5), row("MSFT", 1, row_id=2)]
+
+    def after(brief: str, **known: object) -> tuple[int, int, list[str], bool]:
+        record = concluded(*both, brief=brief, **known)  # type: ignore[arg-type]
+        ended = len(record.run.ended_conflicts) + len(record.ended_accepted) + len(record.ended_decisions)
+        stays = len(record.run.open_conflicts) + len(record.run.accepted)
+        return stays, ended, [b.instrument.symbol for b in record.baselines], record.settled
+
+    for known, count in (
+        ({"conflicts": (conflict,), "decisions": (decision,)}, 2),
+        ({"accepted": {aapl: Accepted(aapl, Decimal(2), NOW, "ann")}}, 1),
+    ):
+        assert after("AAPL", **known) == (1, 0, ["MSFT"], False)
+        assert after("", **known) == (0, count, ["AAPL", "MSFT"], True)
+
+
+def test_what_may_end_is_what_is_open_and_drifts_no_more() -> None:
+    """A difference that is there as accepted does not end, nor what drifts, is unreadable or ignored."""
+    aapl, msft = instrument("AAPL"), instrument("MSFT")
+    accepted = {each: Accepted(each, Decimal(2), NOW, "ann") for each in (aapl, msft)}
+    held = Hold(6, instrument("BRK.B"), "lost", Decimal(1), ZERO, NOW)
+
+    def found(aapl_shown: int, bad: str = "", ignored: str = "", *, gone: bool = False) -> tuple[list[str], list[str]]:
+        shown = [] if gone else [position("AAPL", aapl_shown), position("MSFT", 3)]
+        rows = () if gone else (row("AAPL", 5), row("MSFT", 1, row_id=2))
+        holdings = Holdings(
+            tuple(p for p in shown if p.instrument.symbol != bad), (Unreadable(bad, "?"),) if bad else ()
+        )
+        reading = LedgerReading(rows, seq=9, accepted=accepted, holds=(held,))
+        ignore = frozenset({ignored})
+        quiet, out = undrifting(reading, diff(holdings, rows, (), TOLERANCE, ignore, accepted), ignore)
+        return sorted(each.symbol for each in quiet), sorted(each.symbol for each in out)
+
+    assert found(5) == (["AAPL"], ["BRK.B"])
+    assert found(7) == ([], ["BRK.B"])
+    assert found(6) == ([], ["BRK.B"])
+    assert found(5, bad="AAPL") == ([], ["BRK.B"])
+    assert found(5, ignored="AAPL") == ([], ["BRK.B"])
+    assert found(5, gone=True) == (["AAPL", "MSFT"], ["AAPL", "BRK.B", "MSFT"])
