@@ -182,8 +182,9 @@ def _change(drift: Drift, row: LedgerRow, share: Share, explanation: Explanation
 def _entry(drift: Drift, row: LedgerRow, after: Decimal, explanation: Explanation) -> Decimal | None:
     """The row's entry price after the change.
 
-    One that becomes the whole position, or flips, takes the broker's. Fills of its own are averaged in, a split makes
-    each share cost so much less; else, and when it is closed, the row keeps its own.
+    One that becomes the whole position, or flips, takes the broker's. Fills of its own are averaged in, and nobody's
+    into the unattributed row; a split makes each share cost so much less. Else, and when it is closed, the row keeps
+    its own.
     """
     shown = None if drift.position is None else drift.position.entry_price
     if shown is not None and (after == drift.broker or after * row.quantity < 0):
@@ -192,7 +193,7 @@ def _entry(drift: Drift, row: LedgerRow, after: Decimal, explanation: Explanatio
     for part in explanation.parts:
         if entry is None or not after:
             break
-        mine = part.row_id == row.id or (part.owned and part.row_id is None and part.strategy_id == row.strategy_id)
+        mine = part.row_id == row.id or (part.row_id is None and part.strategy_id == row.strategy_id)
         if part.ratio is not None:
             keeps = False
             entry, quantity = entry * part.ratio.old / part.ratio.new, quantity * part.ratio.new / part.ratio.old

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from recond.core.correct import correct, rename
+from recond.core.correct import correct, cut, rename
 from recond.core.decide import Matters, Policy, decide
 from recond.core.history import Change
 from recond.core.model import Accepted, Activity, Baseline, Cause, Drift, Execution, LedgerRow, Resolution
@@ -231,13 +231,14 @@ def test_an_operators_row_is_the_one() -> None:
     made = correct(drift, parts(owned(3, "beta")), names_row=True, strategy_id="alpha")
     assert made is not None
     assert [(c.strategy_id, c.after) for c in made] == [("alpha", 13)]
+    assert correct(drift_of("AAPL", 4, row("AAPL", 10, "alpha")), parts(), names_row=True, strategy_id="beta") is None
     opened = correct(drift, parts(), names_row=True, strategy_id=None)
     assert opened is not None
     assert [(c.action, c.strategy_id, c.after) for c in opened] == [(Action.OPEN, None, 3)]
     assert correct(drift_of("AAPL", 9, *two(10, 5)), parts(), names_row=True, strategy_id="beta") is None
 
 
-def scaled_by(new: int, old: int, quantity: str | int, **more: object) -> Part:
+def scaled_by(new: int, old: int, quantity: str | int | Decimal, **more: object) -> Part:
     """The part of a split."""
     return Part(Cause.SPLIT, Decimal(quantity), ratio=Ratio(Decimal(new), Decimal(old)), **more)  # type: ignore[arg-type]
 
@@ -248,6 +249,12 @@ def test_a_split_scales_every_row_and_rounds_on_the_largest() -> None:
     assert after(drift_of("AAPL", -30, *two(-10, -5)), parts(scaled_by(2, 1, -15))) == {"alpha": -20, "beta": -10}
     third = after(drift_of("AAPL", 5, *two(10, 5)), parts(scaled_by(1, 3, -10)))
     assert third == {"alpha": Decimal("3.333333334"), "beta": Decimal("1.666666666")}
+    third = after(drift_of("AAPL", -5, *two(-10, -5)), parts(scaled_by(1, 3, 10)))
+    assert third == {"alpha": Decimal("-3.333333334"), "beta": Decimal("-1.666666666")}
+    alike = row("AAPL", 10), row("AAPL", 10, "alpha", row_id=2)
+    two_thirds = "6.666666667"
+    equal = after(drift_of("AAPL", two_thirds, *alike), parts(scaled_by(1, 3, Decimal(two_thirds) - 20)))
+    assert equal == {None: Decimal("3.333333333"), "alpha": Decimal("3.333333334")}
     paid = after(drift_of("AAPL", 1, *two(20, 13)), parts(scaled_by(1, 20, -32)))
     assert paid == {"alpha": Decimal("0.35"), "beta": Decimal("0.65")}
     assert after(drift_of("AAPL", 10, *two(10, 10)), parts(scaled_by(1, 2, -10))) == {"alpha": 5, "beta": 5}
@@ -290,6 +297,11 @@ def test_an_accepted_difference_stays_out_of_the_rows() -> None:
     assert after(booked, parts(scaled_by(2, 1, 20), owned(-15, "alpha"))) == {"alpha": 20, "beta": 10}
 
 
+def test_nothing_is_left_of_less_than_nine_places() -> None:
+    """Not even a sign; whole tens stay written out."""
+    assert [str(cut(Decimal(text))) for text in ("-0.0000000009", "20", "1.0000000019")] == ["0", "20", "1.000000001"]
+
+
 def test_an_acceptance_that_a_split_scales_is_cut_to_nine_places() -> None:
     """A third of it, or of a number as long as the ledger takes, is a quantity that a row can have."""
     for accepted, third in ((Decimal(10), "3." + "3" * 9), (Decimal("1" + "0" * 25), "3" * 25 + "." + "3" * 9)):
@@ -309,16 +321,38 @@ def test_an_acceptance_that_a_split_scales_is_cut_to_nine_places() -> None:
         ((scaled_by(2, 1, 15),), 30, "3.5"),
         ((scaled_by(2, 1, 15), owned(20, "alpha", price=Decimal(16))), 50, "9.75"),
         ((owned(10, "beta", price=Decimal(16), row_id=1),), 25, "11.5"),
+        ((owned(5, "alpha", price=Decimal(8)), owned(10, "beta", price=Decimal(16))), 30, "7.333333333"),
+        ((owned(10, "alpha", price=Decimal(16)), owned(5, "alpha", price=Decimal(8), row_id=2)), 30, "11.5"),
+        ((owned(10, "alpha", price=Decimal(16)), owned(20, "alpha", price=Decimal(22))), 45, "16.75"),
+        ((owned("0.1", "alpha", price=Decimal(18)),), "15.1", "7.108910891"),
+        ((owned("-0.05", "alpha", price=Decimal(16)),), "14.95", "7"),
+        ((scaled_by(3, 1, 30),), 45, "2.333333333"),
+        ((scaled_by(3, 2, "7.5"), owned(15, "alpha", price=Decimal(8))), "37.5", "6.333333333"),
     ],
 )
 def test_fills_are_averaged_into_the_entry_price_and_a_split_divides_it(
-    made: Sequence[Part], broker: int, entry: str | None
+    made: Sequence[Part], broker: int | str, entry: str | None
 ) -> None:
     """Of one of two rows that cost 7 a share; a decrease, and what has no price, leave it as it is."""
     corrections = correct(drift_of("AAPL", broker, *two(10, 5)), parts(*made))
     assert corrections is not None
     found = {c.strategy_id: c.entry_price for c in corrections}.get("alpha")
     assert found == (None if entry is None else Decimal(entry))
+
+
+def test_what_nobody_owns_is_averaged_into_the_row_that_nobody_owns() -> None:
+    """It goes there, so it makes that row's price, and no other one's."""
+    rows = row("AAPL", 10), row("AAPL", 5, "beta", row_id=2)
+    bought = Part(Cause.EXTERNAL_TRADE, Decimal(10), price=Decimal(16))
+    made = correct(drift_of("AAPL", 35, *rows), parts(bought, owned(10, "beta"))) or ()
+    assert {c.strategy_id: (c.after, c.entry_price) for c in made} == {None: (20, Decimal("11.5")), "beta": (15, 7)}
+
+
+def test_a_row_that_flips_beside_an_accepted_difference_costs_what_the_broker_says() -> None:
+    """It is not the whole position, and nothing of what it cost before is left."""
+    drift = replace(drift_of("AAPL", -1, row("AAPL", 1, "alpha")), accepted=Decimal("-0.5"))
+    (flipped,) = correct(drift, parts(owned("-1.5", "alpha"))) or ()
+    assert (flipped.after, flipped.entry_price) == (Decimal("-0.5"), 8)
 
 
 def test_a_row_without_entry_price_gets_none_from_its_fills() -> None:
@@ -342,6 +376,11 @@ def test_a_new_row_costs_what_its_fills_did() -> None:
     more = parts(owned(1, "gamma", price=Decimal(16)), owned(2, "gamma", price=Decimal(20)))
     (first,) = correct(drift_of("AAPL", 18, *two(10, 5)), more) or ()
     assert (first.after, first.entry_price) == (3, 16)
+    (nobodys,) = correct(drift_of("AAPL", 18, *two(10, 5)), parts(owned(3, None, price=Decimal(16)))) or ()
+    assert (nobodys.strategy_id, nobodys.entry_price) == (None, 16)
+    unheld = replace(drift_of("AAPL", 0, *two(10, 5)), accepted=Decimal(-18))
+    (unknown,) = correct(unheld, parts()) or ()
+    assert (unknown.after, unknown.entry_price, unknown.asset_id) == (3, None, None)
     (unpriced,) = correct(drift_of("AAPL", 18, *two(10, 5)), parts(owned(3, "gamma"))) or ()
     assert unpriced.entry_price == 8
 
@@ -352,6 +391,9 @@ def test_a_correction_says_what_it_undoes_and_whether_it_is_proven() -> None:
     made = correct(drift_of("AAPL", 13, *two(10, 5)), parts(twice, owned(3, "alpha"))) or ()
     assert {c.strategy_id: (c.after, c.reverses) for c in made} == {"alpha": (13, None), "beta": (0, 7)}
     assert all(c.proven for c in made)
+    edit = Part(Cause.LEDGER_EDIT, Decimal(-1), owned=True, strategy_id="beta", row_id=2)
+    (both,) = correct(drift_of("AAPL", 13, *two(10, 9)), parts(edit, twice)) or ()
+    assert (both.after, both.reverses) == (3, 7)
     for drift in (drift_of("AAPL", 18, *two(10, 5)), drift_of("AAPL", 18), drift_of("AAPL", 0, *two(10, 5))):
         unsure = correct(drift, Explanation(Cause.UNEXPLAINED, "text"))
         assert unsure

@@ -43,7 +43,8 @@ from tests.core.strategies import drift_of, position, row
 
 def test_what_is_found_at_first_contact_is_adopted() -> None:
     """Before the account was ever settled, a position without baseline is no news to anybody."""
-    assert why(drift_of("AAPL", 7, row("AAPL", 3)), None).cause is Cause.ADOPTION
+    made = why(drift_of("AAPL", 7, row("AAPL", 3)), None)
+    assert (made.cause, made.proven) == (Cause.ADOPTION, True)
 
 
 def test_what_was_never_seen_was_flat_when_all_was_settled() -> None:
@@ -77,6 +78,40 @@ def test_a_ledger_that_moved_without_a_journal_is_unexplained() -> None:
     assert why(little, base(little, "10.0001", 10)).cause is Cause.UNEXPLAINED
     beside = drift_of("AAPL", 15, row("AAPL", 13))
     assert why(beside, base(beside, 10), executions=[fill(5)]).cause is Cause.UNEXPLAINED
+
+
+def test_a_class_without_tolerance_has_none() -> None:
+    """What is left over of a fill is explained by nothing."""
+    drift, known = drift_of("AAPL", "15.5", row("AAPL", 10)), Known(NOW, (fill(5),))
+    for left, cause in (("15.5", Cause.UNEXPLAINED), ("15", Cause.FILL)):
+        drift = drift_of("AAPL", left, row("AAPL", 10))
+        made = explain([drift], {drift.instrument: base(drift, 10)}, {}, known, PATIENCE, {})
+        assert made[drift.instrument].cause is cause
+
+
+def test_what_may_be_missing_from_the_evidence_is_said() -> None:
+    """A list that was cut short may hold the explanation."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    for complete in (True, False):
+        known = Known(NOW, complete=complete)
+        made = explain([drift], {drift.instrument: base(drift, 10)}, {}, known, PATIENCE, TOLERANCE)
+        assert ("there may be more to know" in made[drift.instrument].text) is not complete
+
+
+def test_what_was_booked_of_another_instrument_books_nothing_here() -> None:
+    """Each has its own part of the journal."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    anothers = replace(change(5), symbol="MSFT")
+    assert causes(why(drift, base(drift, 10), executions=[fill(5)], changes=[anothers])) == [(Cause.FILL, 5, None)]
+
+
+def test_edits_of_two_rows_by_as_much_are_both_undone() -> None:
+    """One of a strategy's row and one of nobody's: each in its own."""
+    drift = drift_of("AAPL", 15, row("AAPL", 11), row("AAPL", 6, "mean", row_id=2))
+    edits = [change(1), change(1, strategy="mean", seq=10, row_id=2)]
+    for order in (edits, edits[::-1]):
+        told = why(drift, base(drift, 15), changes=order)
+        assert set(causes(told)) == {(Cause.LEDGER_EDIT, -1, None), (Cause.LEDGER_EDIT, -1, "mean")}
 
 
 def test_what_an_acceptance_without_meaning_leaves_is_nobodys_fill() -> None:
@@ -202,6 +237,17 @@ def test_fills_around_the_baseline_count_as_far_as_they_are_not_in_it() -> None:
     assert why(drift, base(drift, 10), executions=before).cause is Cause.UNEXPLAINED  # not the older one alone
 
 
+@pytest.mark.parametrize(("seconds", "optional"), [(-25, True), (1, True), (2, True), (2.001, False)])
+def test_a_fill_may_be_in_the_baseline_up_to_the_grain_of_the_clock(seconds: float, optional: bool) -> None:
+    """There it explains a move as well as none; what came for certain after it has to have moved the broker."""
+    executions = [fill(5, seconds / 60)]
+    more = drift_of("AAPL", 15, row("AAPL", 10))
+    assert causes(why(more, base(more, 10), executions=executions)) == [(Cause.FILL, 5, None)]
+    edited = drift_of("AAPL", 10, row("AAPL", 13))
+    told = why(edited, base(edited, 10), executions=executions, changes=[change(3)])
+    assert told.cause is (Cause.LEDGER_EDIT if optional else Cause.UNEXPLAINED)
+
+
 def test_what_was_booked_before_the_baseline_books_nothing_after_it() -> None:
     """The journal counts from the baseline's position on."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))
@@ -212,7 +258,8 @@ def test_what_was_booked_before_the_baseline_books_nothing_after_it() -> None:
 def test_a_fill_long_before_the_baseline_explains_nothing() -> None:
     """What the baseline has for certain is not counted again."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))
-    assert why(drift, base(drift, 10), executions=[fill(5, -5)]).cause is Cause.UNEXPLAINED
+    for seconds in (-300, -25.001):
+        assert why(drift, base(drift, 10), executions=[fill(5, seconds / 60)]).cause is Cause.UNEXPLAINED
 
 
 def test_a_fill_that_a_correction_covers_explains_nothing_more() -> None:
@@ -402,6 +449,18 @@ def test_of_two_splits_each_has_its_ratio() -> None:
     second = [replace(leg, id=f"{leg.id}-later", group_id="h") for leg in split(200, 600)]
     explanation = why(drift, base(drift, 100), activities=[*split(100, 200), *second])
     assert [(str(part.ratio), part.quantity) for part in explanation.parts] == [("2:1", 100), ("3:1", 400)]
+    between = drift_of("AAPL", 56, row("AAPL", 14))
+    first, then = booking("SPLIT", 10, 1), booking("SPLIT", 28, 3, number=2)
+    bought, booked = [fill(4, 2), fill(4, 2.5, order="o2")], [change(4, 2.1)]
+    told = why(between, base(between, 10), executions=bought, activities=[first, then], changes=booked)
+    spared = [part.spared for part in told.parts if part.cause is Cause.SPLIT]
+    assert spared == [((1, 4),), ()], "it was booked in shares that only the second one has split"
+    lump = drift_of("AAPL", 28, row("AAPL", 16))
+    around = [fill(2, 1), fill(4, 3, order="o2")]
+    (part,) = why(
+        lump, base(lump, 10), executions=around, activities=[booking("SPLIT", 12, 2)], changes=[change(6, 4)]
+    ).parts
+    assert (part.cause, part.spared) == (Cause.SPLIT, ())
     of_nothing = drift_of("AAPL", 15)
     (part,) = why(of_nothing, base(of_nothing, 0), activities=[booking("SPLIT", 15)]).parts
     assert (part.cause, part.ratio) == (Cause.SPLIT, None)
@@ -425,6 +484,9 @@ def test_cash_in_lieu_of_fractions_is_waited_for() -> None:
     assert early.wait is not None
     assert why(drift, base(drift, 33), age_s=600).wait is not None
     assert why(drift, base(drift, 33), age_s=601).wait is None
+    edited = shown("AAPL", 1, 160, row("AAPL", 34))
+    both = why(edited, base(edited, 33), changes=[change(1)])
+    assert ({part.cause for part in both.parts}, both.wait is None) == ({Cause.SPLIT, Cause.LEDGER_EDIT}, False)
     told = why(drift, base(drift, 33), activities=split(33, 1, lieu=True))
     assert (told.wait, told.evident, str(told.parts[0].ratio)) == (None, True, "1:20")
 
@@ -513,7 +575,7 @@ def test_a_contract_that_went_as_its_shares_came_was_delivered(
     gone = option(contract, 0, row(contract, held, asset_class="us_option"))
     came = drift_of("AAPL", 300 + shares, row("AAPL", 300))
     before = [base(gone, held), base(came, 300)]
-    assert [(e.cause, e.proven) for e in together([gone, came], before)] == [(cause, False), (cause, False)]
+    assert [(e.cause, e.proven, e.wait) for e in together([gone, came], before)] == [(cause, False, None)] * 2
     kind = "OPEXC" if cause is Cause.OPTION_EXERCISE else "OPASN"
     entries = booking(kind, -held, symbol=contract), booking("OPTRD", shares, symbol="AAPL")
     assert [(e.cause, e.evident) for e in together([gone, came], before, *entries)] == [(cause, True), (cause, True)]
@@ -724,6 +786,15 @@ def test_fills_that_made_up_for_each_other_at_the_agreement_are_told_when_one_of
     after = drift_of("AAPL", 105, row("AAPL", 110))
     told = why(after, base(after, 100), executions=[bought, sold, fill(5, 1, order="o4", client="app")], changes=[late])
     assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-5), None)]
+
+
+def test_what_recond_has_booked_before_is_booked_twice_even_so() -> None:
+    """Fills that would make up for each other are no better reason."""
+    drift = drift_of("AAPL", 100, row("AAPL", 110))
+    fills = [fill(10, -0.2, order="o1"), fill(-10, -0.1, order="o2")]
+    earlier = corrected(10, at=BASE_AT - timedelta(seconds=5))
+    told = why(drift, base(drift, 100), executions=fills, changes=[change(10, 0.1)], corrections=[earlier])
+    assert causes(told) == [(Cause.DOUBLE_BOOKING, -10, None)]
 
 
 @pytest.mark.parametrize(
