@@ -166,12 +166,17 @@ class Evidence:
         return tuple(execution for symbol in symbols for execution in self._known.get(symbol, {}).values())
 
     def known_until_s(self, broker_now: datetime, now_s: float, *, asked: bool) -> float:
-        """The monotonic moment until which all that moved is known, infinite when REST was just `asked` to the end."""
+        """The monotonic moment until which all that moved is known, infinite when REST was just `asked` to the end.
+
+        Else it is known as far as REST told before: of what the stream lost in silence nothing else tells.
+        """
+        until_s = inf
+        if not asked:
+            told_until = self._told_until
+            until_s = -inf if told_until is None else now_s - (broker_now - told_until + self._late).total_seconds()
         if (cut_at := self.gap_since or self._cut_at) is not None:
-            return now_s - (broker_now - cut_at).total_seconds() - CLOCK_SLACK_S
-        if asked or self._told_until is None:
-            return inf if asked else -inf
-        return now_s - (broker_now - self._told_until + self._late).total_seconds()
+            until_s = min(until_s, now_s - (broker_now - cut_at).total_seconds() - CLOCK_SLACK_S)
+        return until_s
 
     def look_again_s(
         self,

@@ -78,12 +78,15 @@ async def test_the_ledger_alone_is_checked_thoroughly(tmp_path: Path, capsys: py
 
 
 async def _report(
-    tmp_path: Path, sim: Simulator, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, sim: Simulator, environ: dict[str, str], capsys: pytest.CaptureFixture[str], *names: str
 ) -> tuple[int, dict[str, str]]:
     """The exit code, and the level of what was found about each matter."""
     path = tmp_path / "config.toml"
-    text = f'[ledger]\npath = "{tmp_path}/recond.db"\n[[accounts]]\nname = "default"\nuser_id = 1\n'
-    path.write_text(f'{text}rest_url = "{sim.rest_url}"\nstream_url = "{sim.stream_url}"\n', encoding="utf-8")
+    shared = f'rest_url = "{sim.rest_url}"\nstream_url = "{sim.stream_url}"\n'
+    shared += 'key_env = "ALPACA_API_KEY"\nsecret_env = "ALPACA_SECRET_KEY"\n'
+    accounts = enumerate(names or ("default",), start=1)
+    text = "".join(f'[[accounts]]\nname = "{name}"\nuser_id = {number}\n{shared}' for number, name in accounts)
+    path.write_text(f'[ledger]\npath = "{tmp_path}/recond.db"\n{text}', encoding="utf-8")
     code = await asyncio.to_thread(check, load(path, environ, None), as_json=True)
     out = capsys.readouterr().out
     assert not [secret for secret in environ.values() if secret in out]
@@ -101,3 +104,19 @@ async def test_good_keys_wrong_keys_and_no_keys(tmp_path: Path, capsys: pytest.C
         code, levels = await _report(tmp_path, sim, {}, capsys)
         assert (code, levels["keys"]) == (78, "fault")
     assert not (tmp_path / "recond.db").exists()
+
+
+async def test_keys_of_one_account_for_two_books_and_of_another_account_than_the_books_are_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither would start to reconcile: the same account under two names, and not the one that the ledger knows."""
+    async with Simulator(scenario="demo") as sim:
+        keys = {"ALPACA_API_KEY": sim.key, "ALPACA_SECRET_KEY": sim.secret}
+        code, levels = await _report(tmp_path, sim, keys, capsys, "main", "twin")
+        assert (code, levels["account main"], levels["account twin"]) == (1, "fault", "fault")
+        async with open_ledger(tmp_path / "recond.db") as ledger:
+            await ledger.pin("main", "another account")
+        code, levels = await _report(tmp_path, sim, keys, capsys, "main")
+        assert (code, levels["account main"], levels["ledger"]) == (1, "fault", "ok")
+        code, levels = await _report(tmp_path, sim, keys, capsys, "other")
+        assert (code, levels["account other"]) == (0, "ok")

@@ -160,6 +160,7 @@ async def test_it_is_known_until_when_everything_was_told() -> None:
     assert evidence.known_until_s(NOW + timedelta(seconds=7), 107.0, asked=False) == 80.0
     evidence.went(NOW + timedelta(seconds=7))
     assert evidence.known_until_s(NOW + timedelta(seconds=9), 109.0, asked=True) == 105.0
+    assert evidence.known_until_s(NOW + timedelta(seconds=9), 109.0, asked=False) == 80.0, "not asked, in a gap too"
 
 
 async def test_what_rest_tells_of_more_than_fits_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:

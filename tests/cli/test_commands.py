@@ -241,6 +241,16 @@ async def test_configuration_faults_are_all_told(tmp_path: Path) -> None:
         assert [key in said.err for key in ("daemon.interval", "daemon.colour", "http.listen")] == [True] * 3
         assert len(said.err.splitlines()) >= 5
         assert "Traceback" not in said.err
+    for command in ("demo", "simulate"):
+        said = await recond(command, "--config", "config.toml", folder=tmp_path)
+        assert (said.code, said.out, "daemon.interval" in said.err) == (78, "", True)
+    for arguments in (("check", "--json"), ("check", "--ledger", "--json")):
+        said = await recond(*arguments, folder=tmp_path)
+        findings = json.loads(said.out)["findings"]
+        assert {(each["about"], each["level"]) for each in findings} == {("config", "fault")}
+        told = [each["text"] for each in findings]
+        assert [any(key in text for text in told) for key in ("daemon.interval", "http.listen")] == [True, True]
+        assert (said.code, "daemon.interval" in said.err) == (78, True)
     said = await recond("status", folder=tmp_path)
     assert (said.code, "listen" in said.err) == (78, True)
     said = await recond("status", "--config", "nowhere.toml", folder=tmp_path)

@@ -339,6 +339,14 @@ def test_a_damaged_file_is_told(lived: Path, harm: Callable[[Path], object], exp
     assert any(expected in text for text in faults(audit(lived, thorough=True)))
 
 
+def test_what_keeps_the_daemon_from_reading_is_told(lived: Path) -> None:
+    """A baseline that says no quantity ends every start; the quick look, which the daemon takes, leaves it alone."""
+    with bot(lived) as book:
+        book.execute("INSERT INTO baselines VALUES ('main', 'us_equity', 'MSFT', 'many', '0', NULL, '2026-01-02', 0)")
+    assert any("many" in text for text in faults(audit(lived, thorough=True)))
+    assert faults(audit(lived, thorough=False)) == []
+
+
 def test_an_empty_file_is_nothing_yet(path: Path) -> None:
     """What `touch` made is no fault: the daemon makes it a ledger."""
     put_file(path, b"")

@@ -52,7 +52,7 @@ async def test_an_unreadable_row_does_not_lose_the_others(
     assert problem in unreadable.problem
 
 
-@pytest.mark.parametrize("price", ["NaN", "12,5", "Infinity", "", "free"])
+@pytest.mark.parametrize("price", ["NaN", "12,5", "Infinity", "", "free", "1e9999999", "1e-9999999", "1" * 81])
 async def test_a_price_that_is_no_number_is_unknown(
     ledger: SqliteLedger, plain: sqlite3.Connection, price: str
 ) -> None:

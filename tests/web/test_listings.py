@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recond.core.model import Cause, Drift, Hold, Kind, Resolution
-from recond.core.run import Action, Correction, Explanation, Outcome, Record, RunStatus
+from recond.core.run import Action, Correction, Explanation, Outcome, Reason, Record, RunStatus
 from recond.ports import LedgerCorrupt, LedgerUnavailable, Page, PortError, Query
 from tests.web.house import AAPL, COIN, NOW, House, a_conflict, a_run, house
 
@@ -43,7 +43,10 @@ async def recorded(at: House) -> None:
             hold=Hold(None, AAPL, "not proven", Decimal(0), Decimal(5), NOW),
         ),
     )
-    run = a_run(id=at.ledger.next_run_id(), status=RunStatus.PARTIAL, outcomes=outcomes, duration_s=0.00001)
+    reasons = (Reason.TIMER, Reason.HTTP)
+    run = a_run(
+        id=at.ledger.next_run_id(), reasons=reasons, status=RunStatus.PARTIAL, outcomes=outcomes, duration_s=0.00001
+    )
     await at.ledger.record(Record(run))
 
 
@@ -84,6 +87,9 @@ async def test_rows_can_be_filtered(tmp_path: Path) -> None:
             ("positions?account=nobody", 0),
             ("positions?source=reconciliation&userId=1", 1),
             ("runs?status=partial&trigger=http", 1),
+            ("runs?trigger=timer", 1),
+            ("runs?trigger=time", 0),
+            ("runs?trigger=start", 0),
             ("runs?status=failed", 0),
             ("conflicts?status=open&cause=unexplained&resolution=manual&kind=quantity", 1),
             ("conflicts?status=resolved", 0),
