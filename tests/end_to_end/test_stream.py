@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from alpaca.trading.stream import TradingStream
 
 from recond.simulator import Simulator
 from tests.end_to_end.conftest import Start
-from tests.end_to_end.process import book, held, until
+from tests.end_to_end.process import book, bot, held, until
 from tests.end_to_end.streaming import Streaming, account, eventually, executions, settled
 
 SILENCE_MAX_S = 30.0
@@ -120,3 +123,38 @@ async def test_a_connection_that_ends_is_made_again(simulator: Simulator, start:
         simulator.do("trade", symbol="MSFT", side="buy", qty=1)
         await until(lambda: book(daemon.ledger) == held(simulator))
         await settled(daemon)
+
+
+async def test_after_being_stopped_it_raises_nothing(simulator: Simulator, start: Start, tmp_path: Path) -> None:
+    """Stopped for longer than `settle` amid constant trading, it is told all that happened meanwhile at once."""
+    daemon = await start(Streaming(tmp_path, simulator, daemon={"settle": "2s", "interval": "1s"}))
+    await settled(daemon)
+    random, bookings, seen = Random(7), set[asyncio.Task[None]](), list[dict[str, Any]]()
+
+    async def book_late(quantity: int) -> None:
+        await asyncio.sleep(random.uniform(0, 1.2))
+        with bot(daemon.ledger) as platform:
+            platform.execute("UPDATE positions SET quantity = quantity + ? WHERE symbol = 'AAPL'", (quantity,))
+
+    for step in range(120):
+        quantity = random.randint(1, 3)
+        simulator.do("trade", symbol="AAPL", side="buy", qty=quantity)
+        bookings.add(asyncio.create_task(book_late(quantity)))
+        if step == 30:
+            with bot(daemon.ledger) as platform:
+                platform.execute("BEGIN IMMEDIATE")  # it must not be stopped while it keeps the platform waiting
+                daemon.signal(signal.SIGSTOP)
+                platform.execute("COMMIT")
+        elif step == 80:
+            daemon.signal(signal.SIGCONT)
+        if not 30 <= step < 80:
+            seen.append(await account(daemon))
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*bookings)
+    await until(lambda: book(daemon.ledger) == held(simulator))
+    await settled(daemon)
+
+    assert not [pending for each in seen for pending in each["pending"] if pending["inMotion"]]
+    assert [each["openConflicts"] for each in seen if each["openConflicts"]] == []
+    with bot(daemon.ledger) as platform:
+        assert platform.execute("SELECT cause FROM drifts WHERE symbol = 'AAPL'").fetchall() == [("adoption",)]
