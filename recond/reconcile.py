@@ -21,9 +21,9 @@ from recond.core.judge import Judgement, Moment, judge
 from recond.core.memory import Memory
 from recond.core.model import AccountState, Drift, Execution, Kind, LedgerReading
 from recond.core.rules import Rules
-from recond.core.run import Explanation, Preview, Problem, Reason, Record, Run, RunStatus
+from recond.core.run import Preview, Problem, Reason, Record, Run, RunStatus
 from recond.core.schedule import FORCED, Agenda, Budget, quiet_until
-from recond.core.weigh import Both, news, undrifting, weigh
+from recond.core.weigh import Both, explained_at_last, news, undrifting, weigh
 from recond.evidence import Evidence
 from recond.investigation import Findings, Found, Investigator
 from recond.offloop import let_go, off_loop
@@ -232,7 +232,7 @@ class Reconciler:
             explained_s=began_s if anew else memory.explained_s,
         )
         calm, gone = await off_loop(size, undrifting, reading, comparison, rules.ignore)
-        self._memory, brief = self._memory.without_drift(calm, moment, rules.timing)
+        self._memory, brief = await off_loop(len(calm), self._memory.without_drift, calm, moment, rules.timing)
         proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed or gone else None
         header = replace(
             header,
@@ -293,15 +293,16 @@ class Reconciler:
     ) -> Findings:
         """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
         told, now = await self._news(judgement, reading, anew=anew), self._broker_now()
-        before = {c.instrument: Explanation(c.cause, c.explanation) for c in reading.conflicts}
         if told:
             since = {i: timedelta(seconds=moment.ended_s - seen.since_s) for i, seen in judgement.sightings.items()}
-            confirmed = {drift.instrument for drift in judgement.confirmed}
-            others = tuple(drift for drift in comparison.drifts if drift.instrument not in confirmed)
+            sure = {drift.instrument for drift in judgement.confirmed}
+            others = tuple(drift for drift in comparison.drifts if drift.instrument not in sure)
             findings = await self._investigator.explain(told, reading, since, now, found, others, pages)
         else:
             findings = await self._investigator.explain_late(reading, now, pages) if anew else Findings()
-        return replace(findings, explanations={**before, **findings.explanations})
+        confirmed, why = judgement.confirmed, findings.explanations
+        why = await off_loop(len(confirmed), explained_at_last, confirmed, reading, why)
+        return replace(findings, explanations=why)
 
     async def _news(self, judgement: Judgement, reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:
         return await off_loop(len(judgement.confirmed), news, judgement.confirmed, reading, anew=anew)

@@ -274,6 +274,9 @@ async def test_what_is_open_is_explained_anew_by_what_comes_later() -> None:
         await asyncio.sleep(1200)
         (told,) = made.runs[-1].open_conflicts
         assert (told.id, told.cause, made.ledger.sums()) == (opened.id, Cause.TRANSFER, {"AAPL": 5})
+        made.broker.booked = ()  # it is too old to be listed by now
+        await asyncio.sleep(1800)
+        assert [c.cause for c in made.runs[-1].open_conflicts] == [Cause.TRANSFER]
 
 
 async def test_case_4_successful_empty_answer_closes_nothing() -> None:

@@ -6,9 +6,10 @@ May not ask for anything: all that is known is handed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from recond.core.absence import unborne, unproven
 from recond.core.conclude import conclude
@@ -103,17 +104,34 @@ def undrifting(
     return frozenset(quiet & decided), frozenset(each for each in quiet if each.symbol not in shown)
 
 
+def explained_at_last(
+    confirmed: Sequence[Drift], reading: LedgerReading, found: Mapping[Instrument, Explanation]
+) -> dict[Instrument, Explanation]:
+    """What is `found`, and what earlier passes found of the conflicts that nobody has explained anew.
+
+    What explained a conflict that is still as it was may be too old to be found again: it explains it still.
+    """
+    before = {conflict.instrument: Explanation(conflict.cause, conflict.explanation) for conflict in reading.conflicts}
+    known = _known(reading)
+    as_it_was = {drift.instrument for drift in confirmed if _sides(drift) in known}
+    forgotten = {i for i, now in found.items() if i in as_it_was and now.cause is Cause.UNEXPLAINED}
+    return {**before, **{instrument: now for instrument, now in found.items() if instrument not in forgotten}}
+
+
+def _known(reading: LedgerReading) -> set[tuple[Instrument, Kind, Decimal, Decimal]]:
+    """What is open, as it was when it was last seen."""
+    return {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
+
+
+def _sides(drift: Drift) -> tuple[Instrument, Kind, Decimal, Decimal]:
+    return drift.instrument, drift.kind, drift.broker, drift.ledger
+
+
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:
     """The confirmed drifts that no earlier pass has explained and left open as they are; `anew` all of them."""
-    known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
+    known = _known(reading)
     undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
-    return tuple(
-        drift
-        for drift in confirmed
-        if anew
-        or drift.instrument in undecided
-        or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
-    )
+    return tuple(drift for drift in confirmed if anew or drift.instrument in undecided or _sides(drift) not in known)
 
 
 def _alone(instrument: Instrument, explanation: Explanation, decided: set[Instrument]) -> Explanation:
