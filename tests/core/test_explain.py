@@ -622,6 +622,8 @@ def test_a_leg_without_symbol_tells_of_one_contract_only() -> None:
         made = explain([here], found, {}, known, PATIENCE, TOLERANCE, others)[here.instrument]
         assert made.cause is Cause.OPTION_ASSIGNMENT
         assert (made.wait == wait) if wait else "names none" not in (made.wait or "")
+    named = Known(NOW, activities=(booking("OPASN", 1, symbol=CALL, group="g"), entries[1]))
+    assert explain([here], found, {}, named, PATIENCE, TOLERANCE, (there,))[here.instrument].wait is None
 
 
 # Coins
@@ -783,6 +785,10 @@ def test_fills_that_made_up_for_each_other_at_the_agreement_are_told_when_one_of
         assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-10), None)]
         assert told.parts[0].executions == (("AAPL", "o2", Decimal(10)),)
         assert told.evident
+    more, booked = fill(5, 1, order="o3", client="mean-2"), change(5, 1.1, strategy="mean", seq=10)
+    both = drift_of("AAPL", 105, row("AAPL", 115))
+    told = why(both, base(both, 100), executions=[bought, sold, more], changes=[late, booked])
+    assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-10), None)]
     after = drift_of("AAPL", 105, row("AAPL", 110))
     told = why(after, base(after, 100), executions=[bought, sold, fill(5, 1, order="o4", client="app")], changes=[late])
     assert causes(told) == [(Cause.EXTERNAL_TRADE, Decimal(-5), None)]
@@ -822,3 +828,7 @@ def test_a_leg_of_a_split_without_its_group_scales_nothing_to_zero() -> None:
     made = why(drift, base(drift, 100), activities=[booking("SPLIT", -100), booking("SPLIT", 200, number=2)])
     assert sum(part.quantity for part in made.parts) == 100
     assert all(part.ratio is None or part.ratio.new for part in made.parts)
+    nothing = drift_of("AAPL", 0, row("AAPL", 33))
+    (part,) = why(nothing, base(nothing, 33), activities=[booking("SPLIT", -33)]).parts
+    assert part.ratio is not None, "cash was paid for all of it, also for what an operator has accepted"
+    assert part.ratio.new == 0
