@@ -40,6 +40,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -457,8 +458,8 @@ async def silences(asked: argparse.Namespace, folder: Path) -> list[str]:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that so many of the sorted ones do not exceed; 0 of none."""
-    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+    """The least of the sorted values that so large a share of them does not exceed (nearest rank); 0 of none."""
+    return values[max(0, ceil(len(values) * share) - 1)] if values else 0.0
 
 
 def main() -> int:

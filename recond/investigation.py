@@ -128,10 +128,10 @@ class Investigator:
                 found, known = more, await self._known(drifts, reading, more, now, window)
                 findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
         asked: Set[str] = frozenset()
-        if len(self._orders(findings, known, asked)) > ORDERS_MAX:
+        if len(self._orders(findings, known, asked)) > ORDERS_MAX and pages() > 1:
             known = _named(known, await self._listed(self._unread(findings, known), pages()))
             findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
-        left = min(ORDERS_MAX, pages())
+        left = min(ORDERS_MAX, pages() - 1)
         # Whose an order was can tell that another one is what the ledger lacks.
         while orders := self._orders(findings, known, asked)[:left]:
             left, asked = left - len(orders), asked | set(orders)

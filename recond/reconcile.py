@@ -300,8 +300,7 @@ class Reconciler:
             findings = await self._investigator.explain(told, reading, since, now, found, others, pages)
         else:
             findings = await self._investigator.explain_late(reading, now, pages) if anew else Findings()
-        confirmed, why = judgement.confirmed, findings.explanations
-        why = await off_loop(len(confirmed), explained_at_last, confirmed, reading, why)
+        why = await off_loop(len(reading.conflicts), explained_at_last, reading, findings.explanations)
         return replace(findings, explanations=why)
 
     async def _news(self, judgement: Judgement, reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:

@@ -279,10 +279,14 @@ async def test_what_the_list_does_not_tell_is_asked_for_up_to_a_bound() -> None:
 async def test_orders_are_asked_for_within_the_budget() -> None:
     """With little left of it only so many are, and the others are waited for."""
     case, drift = many(AskedBroker(clients={f"o{n}": "mean-0" for n in range(5)}), count=5)
-    explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}, pages=2))
+    explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}, pages=3))
     assert case.broker.asked == [("order", "o0"), ("order", "o1")]
     assert set(causes(explanation)) == {(Cause.MISSED_FILL, 2, "mean"), (Cause.FILL, 3, None)}
     assert explanation.wait is not None
+    for count in (5, ORDERS_MAX + 1):
+        none, drift = many(AskedBroker(), count=count)
+        assert only(await none.explain(drift, bases={drift.instrument: base(drift, 10)}, pages=1)).wait is not None
+        assert none.broker.asked == [], "what is left is for the proof"
 
 
 async def test_an_order_that_was_read_can_tell_that_another_is_lacking() -> None:

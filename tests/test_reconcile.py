@@ -620,13 +620,13 @@ async def test_a_preview_that_is_given_up_leaves_the_loop_as_it_was() -> None:
 
 async def test_previews_spend_the_budget() -> None:
     """They are refused once they would leave nothing, and passes that nobody waits for wait for what they took."""
-    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=20)) as made:
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(requests_per_minute=40)) as made:
         await made.run_number(1)
         refused = None
         while refused is None:
             refused = (await made.reconciler.preview()).run.error
-        assert "the budget of 20 requests a minute is spent" in refused.message
-        assert made.broker.sent <= 15
+        assert "the budget of 40 requests a minute is spent" in refused.message
+        assert made.broker.sent <= 31
         made.triggers.nudge(Reason.LEDGER)
         await asyncio.sleep(30)
         assert len(made.runs) == 1

@@ -235,7 +235,7 @@ def _open_before(
         outcome = judged.get(symbol)
         if outcome is not None and outcome.conflict is not None and outcome.conflict.id == conflict.id:
             continue
-        if symbol in waiting or None in waiting:
+        if symbol in waiting or None in waiting or (outcome is not None and outcome.hold is not None):
             before.append(conflict)
         else:
             ended_by = "ignored" if symbol in ignore else "agreement" if outcome is None else "superseded"

@@ -56,11 +56,15 @@ def decide(drift: Drift, explanation: Explanation, policy: Policy, matters: Matt
     """Decide about one confirmed drift.
 
     A drift of kind `quantity` is always a conflict, resolved at once or not; any other only when it stays unresolved. A
-    doubt opens no conflict, but one that is open already stays open through it. An operator's decision goes before the
-    policy, if it was made about these very quantities.
+    doubt opens no conflict, but one that is open already stays open through it, and so does a decision about it. An
+    operator's decision goes before the policy, if it was made about these very quantities. What is left to an operator
+    stays so while its quantities stay.
     """
     decision, doubt = matters.decision, matters.doubt or explanation.wait
-    if decision is not None and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger):
+    moved = decision and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger)
+    if decision is not None and moved and doubt is not None and decision.hold_id is None:
+        return _by_policy(drift, explanation, policy, matters, doubt, now)  # it waits for what can be believed
+    if decision is not None and moved:
         return replace(_by_policy(drift, explanation, policy, matters, doubt, now), decision=_ended(decision, MOVED))
     if decision is not None and decision.hold_id is not None:
         outcome = _by_policy(drift, explanation, policy, matters, None, now)
@@ -75,15 +79,16 @@ def _by_policy(
     drift: Drift, explanation: Explanation, policy: Policy, matters: Matters, doubt: str | None, now: datetime
 ) -> Outcome:
     """What the account's policy says for the cause, or a hold while there is a doubt."""
-    conflict = matters.conflict
+    conflict = matters.conflict if matters.conflict and matters.conflict.kind is drift.kind else None
     if doubt is not None:
         held = Outcome(drift, explanation, Resolution.MANUAL, hold=_held(drift, doubt, matters.hold, now))
-        known = conflict is not None and conflict.kind is drift.kind
-        return replace(held, conflict=_conflict(held, conflict, now)) if known else held
+        return held if conflict is None else replace(held, conflict=_conflict(held, conflict, now))
     corrections: tuple[Correction, ...] = ()
     resolution = policy.of(*explanation.causes)
     # Later passes know an open conflict by its cause alone, so that has to be the one by which this was decided.
     explanation = replace(explanation, cause=next(c for c in explanation.causes if policy.of(c) is resolution))
+    if conflict is not None and (conflict.broker_quantity, conflict.ledger_quantity) == (drift.broker, drift.ledger):
+        resolution = Resolution.MANUAL  # it is an operator's, whatever is known of it since
     accepted = _accepted_now(drift, explanation, now)
     if resolution is Resolution.USE_BROKER:
         drift = drift if accepted is None else replace(drift, accepted=accepted.difference)

@@ -133,7 +133,7 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
                 owned=whose is not None,
                 whose=whose,
                 order_id=execution.order_id,
-                price=execution.price,
+                price=execution.price if before is None else None,  # taken back, it is no price paid
                 executions=(key(execution),),
             )
         )

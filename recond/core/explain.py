@@ -96,11 +96,15 @@ def explain(
     drifting = {drift.instrument.symbol for drift in (*drifts, *others)}
     explained = _legs_of_open_groups(explained, drifting & waited_for(known.activities))
     explained = {i: _whose_is_unknown(explanation, known.strategies) for i, explanation in explained.items()}
+    told = {activity.id: activity.at for activity in known.activities if activity.at is not None}
+    waited_since = known.at - patience.corporate
     return {
-        instrument: replace(explanation, wait=None) if ages.get(instrument, timedelta()) > patience.corporate
+        instrument: replace(explanation, wait=None)
+        if ages.get(instrument, timedelta()) > patience.corporate
+        and all(told.get(id_, waited_since) <= waited_since for part in explanation.parts for id_ in part.activities)
         else explanation
         for instrument, explanation in explained.items()
-    }  # fmt: skip
+    }
 
 
 def base_of(
@@ -147,9 +151,10 @@ def _explain_one(
     found = found or (fitting(early=(), booked=delivered) if delivered else []) or split
     if not found:
         found = fitting(early=early, booked=booked)
-        # What may have been booked before both sides agreed is no proof that a position is gone.
-        proven = bool(found) and bool(drift.broker)
+        proven = bool(found)
     found = found or ([(doubted,)] if doubted is not None else [])
+    if not drift.broker and any(effect.at <= base.at + SLACK for fit in found for effect in fit):
+        proven = False  # what may have been booked before both sides agreed does not prove that a position is gone
     explaining = partial(_explanation, changes=changes, drift=drift, base=base, known=known, tolerance=tolerance)
     explanations = [made for fit in found if (made := explaining(fit)) is not None]
     if any(part.cause is Cause.LEDGER_EDIT for each in explanations for part in each.parts):
@@ -181,7 +186,7 @@ def _made_up(
     """
     for together in islice(sums_of(early, ZERO), MADE_UP_MAX):
         for fit in found:
-            made = explaining((*together, *fit))
+            made = None if {*map(id, together)} & {*map(id, fit)} else explaining((*together, *fit))
             if made is not None and all(part.cause is not Cause.LEDGER_EDIT for part in made.parts):
                 return [made]
     return []

@@ -17,8 +17,8 @@ FORCED_WAIT_S = 10.0
 RETRY_FIRST_S = 10.0
 LIMIT_RESERVE = 20
 """Requests of the broker's own limit that are left to the platform."""
-PASS_MORE = 3
-"""Requests that a pass may send after its first: the account, a look-up, and the account again as a proof."""
+PASS_MORE = 5
+"""Requests that a pass may send after its first: the account, what moved, bookings, older fills, and the proof."""
 
 FORCED = frozenset({Reason.START, Reason.HTTP, Reason.SIGHUP, Reason.OPERATOR})
 """Somebody waits for these; all other reasons but a re-check may be late."""

@@ -6,10 +6,9 @@ May not ask for anything: all that is known is handed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 from recond.core.absence import unborne, unproven
 from recond.core.conclude import conclude
@@ -101,37 +100,32 @@ def undrifting(
     unsettled = {drift.instrument.symbol for drift in comparison.drifts} | {each.symbol for each in comparison.unknown}
     shown = {agreement.instrument.symbol for agreement in comparison.agreements}
     quiet = {instrument for instrument in open_on if instrument.symbol not in unsettled | ignore}
+    if None in unsettled:
+        quiet = {instrument for instrument in quiet if instrument.symbol in shown}
     return frozenset(quiet & decided), frozenset(each for each in quiet if each.symbol not in shown)
 
 
-def explained_at_last(
-    confirmed: Sequence[Drift], reading: LedgerReading, found: Mapping[Instrument, Explanation]
-) -> dict[Instrument, Explanation]:
+def explained_at_last(reading: LedgerReading, found: Mapping[Instrument, Explanation]) -> dict[Instrument, Explanation]:
     """What is `found`, and what earlier passes found of the conflicts that nobody has explained anew.
 
-    What explained a conflict that is still as it was may be too old to be found again: it explains it still.
+    What explained a conflict may be too old to be found again: it explains it still, whatever has moved since.
     """
     before = {conflict.instrument: Explanation(conflict.cause, conflict.explanation) for conflict in reading.conflicts}
-    known = _known(reading)
-    as_it_was = {drift.instrument for drift in confirmed if _sides(drift) in known}
-    forgotten = {i for i, now in found.items() if i in as_it_was and now.cause is Cause.UNEXPLAINED}
+    forgotten = {i for i, now in found.items() if i in before and now.cause is Cause.UNEXPLAINED}
     return {**before, **{instrument: now for instrument, now in found.items() if instrument not in forgotten}}
-
-
-def _known(reading: LedgerReading) -> set[tuple[Instrument, Kind, Decimal, Decimal]]:
-    """What is open, as it was when it was last seen."""
-    return {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
-
-
-def _sides(drift: Drift) -> tuple[Instrument, Kind, Decimal, Decimal]:
-    return drift.instrument, drift.kind, drift.broker, drift.ledger
 
 
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:
     """The confirmed drifts that no earlier pass has explained and left open as they are; `anew` all of them."""
-    known = _known(reading)
+    known = {(c.instrument, c.kind, c.broker_quantity, c.ledger_quantity) for c in reading.conflicts}
     undecided = {hold.instrument for hold in reading.holds} | {each.instrument for each in reading.decisions}
-    return tuple(drift for drift in confirmed if anew or drift.instrument in undecided or _sides(drift) not in known)
+    return tuple(
+        drift
+        for drift in confirmed
+        if anew
+        or drift.instrument in undecided
+        or (drift.instrument, drift.kind, drift.broker, drift.ledger) not in known
+    )
 
 
 def _alone(instrument: Instrument, explanation: Explanation, decided: set[Instrument]) -> Explanation:

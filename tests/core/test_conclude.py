@@ -216,7 +216,8 @@ def test_failed_run_keeps_what_was_open() -> None:
         ((), (), {}, "agreement"),
         ((position("AAPL", 5),), (row("AAPL", 5),), {}, "agreement"),
         ((position("AAPL", 5),), (), {}, "superseded"),
-        ((), (row("AAPL", 5),), {"doubted": frozenset({"AAPL"})}, "superseded"),
+        ((), (row("AAPL", 5),), {"doubted": frozenset({"AAPL"})}, None),
+        ((), (row("AAPL", 5),), {}, "superseded"),
         ((position("AAPL", 5),), (row("AAPL", 3),), {"ignore": frozenset({"AAPL"})}, "ignored"),
         ((position("AAPL", 5),), (row("AAPL", 3),), {"waiting": frozenset({"AAPL"})}, None),
         ((), (), {"bad_rows": (Unreadable("AAPL", "?"),)}, None),
@@ -226,7 +227,7 @@ def test_failed_run_keeps_what_was_open() -> None:
 def test_conflict_not_seen_again_has_ended_unless_undecided(
     held: tuple[object, ...], rows: tuple[LedgerRow, ...], changes: dict[str, object], ended_by: str | None
 ) -> None:
-    """An open conflict ends by agreement, another kind of drift or being ignored; pending and unknown keep it."""
+    """An open conflict ends by agreement, another kind of drift or being ignored; what is in doubt keeps it."""
     run = concluded(Holdings(held), rows, conflicts=(conflict("AAPL"),), **changes).run  # type: ignore[arg-type]
     if ended_by is None:
         assert (run.carried_conflicts, run.ended_conflicts) == ((conflict("AAPL"),), ())

@@ -296,7 +296,33 @@ def test_case_31_doubt_does_not_end_an_open_conflict() -> None:
     assert doubted.hold is not None
     assert doubted.corrections == ()
     other_kind = decide(drift, WHY, MANUAL, Matters("no account", replace(known, kind=Kind.QUANTITY), None), LATER)
-    assert other_kind.conflict is None
+    assert other_kind.conflict is None, "it is carried on unseen"
+
+
+def test_what_is_an_operators_stays_so_while_its_quantities_stay() -> None:
+    """A better explanation, or another policy, changes what is told of it; other quantities are another matter."""
+    drift = drift_of("AAPL", 7, row("AAPL", 5))
+    known = replace(conflict_of(decide(drift, WHY, MANUAL, Matters(), NOW)), id=3)
+    better = Explanation(Cause.MISSED_FILL, "a fill", (Part(Cause.MISSED_FILL, Decimal(2)),), proven=True)
+    again = decide(drift, better, USE_BROKER, Matters(conflict=known), LATER)
+    assert (again.corrections, again.resolution) == ((), Resolution.MANUAL)
+    assert (conflict_of(again).id, conflict_of(again).cause, conflict_of(again).resolved) == (3, better.cause, False)
+    for other in ({"broker_quantity": Decimal(8)}, {"ledger_quantity": Decimal(4)}, {"kind": Kind.MISSING_IN_LEDGER}):
+        assert decide(drift, better, USE_BROKER, Matters(conflict=replace(known, **other)), LATER).corrections
+
+
+def test_a_decision_waits_while_an_answer_is_not_believed() -> None:
+    """What it is about is not there in that answer, which is no reason to refuse it; one about a hold is another."""
+    shown, gone = drift_of("AAPL", 7, row("AAPL", 5)), drift_of("AAPL", 0, row("AAPL", 5))
+    made = decision(shown)
+    known = replace(conflict_of(decide(shown, WHY, MANUAL, Matters(), NOW)), id=5)
+    waits = decide(gone, WHY, USE_BROKER, Matters("no account", known, decision=made), LATER)
+    assert (waits.decision, waits.conflict, waits.hold is None) == (None, None, False)
+    moved = decide(gone, WHY, USE_BROKER, Matters(None, known, decision=made), LATER)
+    assert moved.decision is not None
+    assert moved.decision.outcome == "refused: the quantities are others now"
+    of_hold = replace(made, conflict_id=None, hold_id=4)
+    assert decide(gone, WHY, USE_BROKER, Matters("no account", known, decision=of_hold), LATER).decision is not None
 
 
 # Operators

@@ -520,7 +520,10 @@ def test_a_merger_is_held_until_its_legs_are_there() -> None:
     leg = booking("MA", -10, sub_type="SMA", group="g")
     explanation = why(drift, base(drift, 10), activities=[leg])
     assert (explanation.cause, explanation.wait is not None) == (Cause.MERGER, True)
-    assert why(drift, base(drift, 10), activities=[leg], age_s=601).wait is None
+    assert why(drift, base(drift, 10), activities=[leg], age_s=601).wait is not None, "this leg has only just come"
+    early = replace(leg, at=NOW - PATIENCE.corporate)
+    assert why(drift, base(drift, 10), activities=[early], age_s=600).wait is not None
+    assert why(drift, base(drift, 10), activities=[early], age_s=601).wait is None
     other = booking("MA", 5, symbol="MSFT", sub_type="SMA", group="g")
     assert why(drift, base(drift, 10), activities=[leg, other]).wait is None
     cash = booking("MA", -10, sub_type="CMA", group="g")
@@ -690,6 +693,15 @@ def test_a_fee_that_is_booked_later_explains_itself() -> None:
     assert (explanation.cause, explanation.evident) == (Cause.CRYPTO_FEE, True)
 
 
+def test_what_a_bust_takes_back_is_no_price_that_was_paid() -> None:
+    """A sell that is taken back leaves the shares what they cost."""
+    drift = drift_of("AAPL", 25, row("AAPL", 20, "mean"))
+    sold = fill(-5, -60, client="mean-1", price=20, execution_id="x1", cum=5)
+    bust = fill(0, 5, client="mean-1", price=20, execution_id="x2", previous_id="x1", cum=1)
+    (part,) = why(drift, base(drift, 20), executions=[sold, bust]).parts
+    assert (part.cause, part.quantity, part.price) == (Cause.BUST_OR_CORRECT, 5, None)
+
+
 def test_a_bust_takes_back_the_execution_that_it_names() -> None:
     """The platform booked the fill and not its bust; a correction counts by what it changes."""
     bought = fill(5, 1, client="mean-1", execution_id="x1")
@@ -820,6 +832,24 @@ def test_a_booking_that_no_made_up_fill_explains_stays_a_ledger_edit(
     drift = drift_of("AAPL", 100, row("AAPL", 100 + booked))
     told = why(drift, base(drift, 100), executions=executions, changes=[change(booked, minute)])
     assert causes(told) == [(Cause.LEDGER_EDIT, Decimal(-booked), None)]
+
+
+def test_a_booking_that_only_has_a_day_does_not_prove_either_that_a_position_is_gone() -> None:
+    """Half was transferred, which both sides know, and then an answer leaves out the rest."""
+    gone = drift_of("AAPL", 0, row("AAPL", 10))
+    today = booking("ACATS", -10, -15 * 60)
+    made = why(gone, base(gone, 10), activities=[today])
+    assert (made.cause, made.evident) == (Cause.TRANSFER, False)
+    assert why(gone, base(gone, 10), activities=[booking("ACATS", -10)]).evident
+
+
+def test_a_fill_is_named_once_only() -> None:
+    """What the broker has moved by cannot make up for something else as well."""
+    drift = drift_of("AAPL", 95, row("AAPL", 105))
+    fills = [fill(5, -0.3, order="o1", client="mean-1"), fill(-5, -0.2, order="o2", client="mean-2")]
+    made = why(drift, base(drift, 100), executions=fills, changes=[change(5, 0.1, strategy="mean")])
+    named = [key for part in made.parts for key in part.executions]
+    assert len(named) == len(set(named))
 
 
 def test_a_leg_of_a_split_without_its_group_scales_nothing_to_zero() -> None:

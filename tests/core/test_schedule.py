@@ -54,8 +54,8 @@ def test_when_the_next_pass_begins(
         (45, False, True, True),
         (52, False, True, True),
         (53, False, False, True),
-        (56, False, False, True),
-        (57, False, False, False),
+        (54, False, False, True),
+        (55, False, False, False),
         (60, False, False, False),
     ],
 )
