@@ -232,7 +232,8 @@ class Reconciler:
             explained_s=began_s if anew else memory.explained_s,
         )
         calm, gone = await off_loop(size, undrifting, reading, comparison, rules.ignore)
-        self._memory, brief = await off_loop(len(calm), self._memory.without_drift, calm, moment, rules.timing)
+        ending = calm, gone, judgement, moment, rules
+        self._memory, brief, long = await off_loop(len(calm | gone), self._memory.without_drift, *ending)
         proof = await self._account_now(certain.confirmed, preview=preview) if certain.confirmed or gone else None
         header = replace(
             header,
@@ -246,7 +247,7 @@ class Reconciler:
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
 
         async def conclude(judged: Judgement) -> Record:
-            both, why = Both(holdings, reading, comparison, judged, gone, brief), findings.explanations
+            both, why = Both(holdings, reading, comparison, judged, gone, brief, long), findings.explanations
             record = await off_loop(size, weigh, header, both, why, proof, moment.ended_s, read_at, rules)
             self._spend(holdings.positions, reading.rows, reading.baselines.values())
             self._spend(comparison.agreements, comparison.drifts)

@@ -261,6 +261,36 @@ async def test_manual_policy_opens_one_conflict_and_keeps_it() -> None:
         assert run.open_conflicts == ()
 
 
+async def test_a_conflict_put_right_by_hand_ends_while_its_symbol_is_traded() -> None:
+    """Each fill is booked a second late, every ten seconds: it never rests, and agrees all the same."""
+    async with world({"AAPL": 7}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:
+        (opened,) = (await settled(made)).opened_conflicts
+        made.ledger.book("AAPL", 7)
+        for quantity in range(8, 28):
+            made.broker.held["AAPL"] = Decimal(quantity)
+            made.triggers.nudge(Reason.STREAM)
+            await asyncio.sleep(1)
+            made.ledger.book("AAPL", quantity)
+            made.triggers.nudge(Reason.LEDGER)
+            await asyncio.sleep(9)
+        assert made.runs[-1].open_conflicts == ()
+        assert [c.id for run in made.runs for c in run.ended_conflicts] == [opened.id]
+
+
+async def test_an_answer_that_is_not_believed_ends_no_conflict() -> None:
+    """The position is left out for a while: a hold opens beside the conflict, and it goes on as the same one."""
+    async with world({"AAPL": 7}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:
+        (opened,) = (await settled(made)).opened_conflicts
+        made.broker.answer = Holdings(())
+        run = await made.force()
+        assert ([c.id for c in run.open_conflicts], len(run.open_holds)) == ([opened.id], 1)
+        made.broker.answer = None
+        run = await made.until(lambda run: not run.open_holds)
+        await asyncio.sleep(60)
+        assert [(c.id, c.kind) for c in made.runs[-1].open_conflicts] == [(opened.id, Kind.QUANTITY)]
+        assert not [c for run in made.runs for c in run.ended_conflicts]
+
+
 async def test_what_is_open_is_explained_anew_by_what_comes_later() -> None:
     """Its quantities stay, and a booking comes hours after it: within a quarter of an hour the conflict says so."""
     async with world({"AAPL": 5}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:

@@ -7,7 +7,7 @@ May not close anything, or take an unknown figure for zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -71,14 +71,19 @@ def unborne(
     holdings: Holdings,
     account: AccountState | None,
     baselines: Mapping[Instrument, Baseline],
+    long: Set[Instrument] = frozenset(),
 ) -> frozenset[str]:
     """The symbols of these, which neither side shows, that the account's figures do not bear out to be gone.
 
-    What was worth less than the 1 % by which those may differ is believed to be.
+    What was worth less than the 1 % by which those may differ is believed to be. Where nothing can be told, since what
+    another position is worth is not known, so is what neither has shown for `long`: that may stay unknown for ever.
     """
     gap, doubt = _gap(holdings, account)
     if doubt is not None or account is None:
-        return frozenset(instrument.symbol for instrument in gone)
+        partly = account is not None and (
+            holdings.unreadable or any(p.market_value is None for p in holdings.positions)
+        )
+        return frozenset(each.symbol for each in gone if not (partly and each in long))
     values = account.long_market_value, account.short_market_value
     grain = AGREEMENT * sum((abs(value) for value in values if value is not None), Decimal(0))
     costs = {each: baselines[each].cost_basis for each in gone if each in baselines}

@@ -6,11 +6,11 @@ May not outlive the process: a fresh one starts with an empty memory, so nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from recond.core.judge import Moment, Sighting, Timing
+from recond.core.judge import Judgement, Moment, Sighting
 from recond.core.model import AccountState, Drift, Instrument, Kind
 from recond.core.rules import Rules
 from recond.core.run import Run, RunStatus
@@ -56,17 +56,21 @@ class Memory:
         )
 
     def without_drift(
-        self, instruments: Collection[Instrument], moment: Moment, timing: Timing
-    ) -> tuple[Memory, frozenset[str]]:
-        """The memory once no drift was seen on these, on which something is open; and which were seen too briefly.
+        self, calm: Set[Instrument], gone: Set[Instrument], judgement: Judgement, moment: Moment, rules: Rules
+    ) -> tuple[Memory, frozenset[str], frozenset[Instrument]]:
+        """The memory after no drift on the `calm` and the `gone`; which were calm too briefly, which gone for long.
 
-        Within the worst lateness of either side a drift may be made up for by what has moved on one of them only.
+        Within the worst lateness of either side a drift may be made up for by what has moved on one of them only. One
+        that is pending meanwhile does not count against it: the instrument is traded.
         """
-        calm_s = max(timing.settle_s, timing.broker_lag_s)
-        since = {each: self.undrifting.get(each, moment.ended_s) for each in instruments}
-        brief = {each: since_s + calm_s for each, since_s in since.items() if since_s + calm_s > moment.began_s}
-        again_s = min((self.again_s, *brief.values()))
-        return replace(self, undrifting=since, again_s=again_s), frozenset(each.symbol for each in brief)
+        calm_s = max(rules.timing.settle_s, rules.timing.broker_lag_s)
+        pending = {each.instrument for each in judgement.pending if not each.in_motion}
+        since = {each: self.undrifting.get(each, moment.ended_s) for each in calm | gone}
+        since |= {each: since_s for each, since_s in self.undrifting.items() if each in pending}
+        brief = {each: since[each] + calm_s for each in calm if since[each] + calm_s > moment.began_s}
+        long = frozenset(each for each in gone if since[each] + rules.settle_corporate_s <= moment.began_s)
+        memory = replace(self, undrifting=since, again_s=min((self.again_s, *brief.values())))
+        return memory, frozenset(each.symbol for each in brief), long
 
     @property
     def account_s(self) -> float:

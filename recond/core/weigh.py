@@ -25,7 +25,8 @@ class Both:
     """Both sides of one reading, compared and judged.
 
     `gone` are the instruments with something open on them that neither side shows, `brief` the symbols that have had no
-    drift for too short a time to end what is decided, or to be decided, on them.
+    drift for too short a time to end what is decided, or to be decided, on them, `long` those gone for so long that it
+    is believed unless the account contradicts it.
     """
 
     holdings: Holdings
@@ -34,6 +35,7 @@ class Both:
     judgement: Judgement
     gone: frozenset[Instrument] = frozenset()
     brief: frozenset[str] = frozenset()
+    long: frozenset[Instrument] = frozenset()
 
 
 def weigh(
@@ -79,7 +81,7 @@ def weigh(
         again_s,
         rules.ignore,
         read_at,
-        both.brief | unborne(both.gone, both.holdings, proof, reading.baselines),
+        both.brief | unborne(both.gone, both.holdings, proof, reading.baselines, both.long),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from math import inf
 
-from recond.core.judge import Moment, Sighting, Timing
+from recond.core.judge import Judgement, Moment, Sighting, Timing
 from recond.core.memory import Memory
 from recond.core.model import Cause, Hold, Instrument, Kind, Resolution, Unreadable
 from recond.core.run import Action, Correction, Explanation, Outcome, Pending, Problem, RunStatus
@@ -17,6 +17,7 @@ from tests.fakes import rules
 AAPL, MSFT = Instrument("us_equity", "AAPL"), Instrument("us_equity", "MSFT")
 SEEN = Sighting(0.0, 0.0, ())
 RULES = rules()
+LATE = replace(RULES, timing=Timing(15.0, 10.0, 2.0, 120.0), settle_corporate_s=600.0)
 GOOD = replace(HEADER, status=RunStatus.SUCCESS)
 
 
@@ -67,15 +68,40 @@ def test_a_position_that_is_newly_missed_puts_the_account_in_doubt() -> None:
     assert Memory().doubts_account([gone], 0.0, 15.0)
 
 
+def quiet(
+    memory: Memory, calm: set[Instrument], began_s: float, *pending: Pending, gone: frozenset[Instrument] = frozenset()
+) -> tuple[Memory, frozenset[str], frozenset[Instrument]]:
+    """The memory after a reading of half a second that began then."""
+    judgement, moment = Judgement((), (), pending, {}), Moment(began_s, began_s + 0.5)
+    return replace(memory, again_s=inf).without_drift(calm, gone, judgement, moment, LATE)
+
+
 def test_that_there_is_no_drift_is_believed_after_the_worst_lateness_of_either_side() -> None:
-    """From the first reading without one on, through readings between; one with a drift begins it anew."""
-    for timing in (Timing(15.0, 10.0, 2.0, 120.0), Timing(10.0, 15.0, 2.0, 120.0)):
-        memory, brief = Memory(again_s=90.0).without_drift({AAPL, MSFT}, Moment(99.0, 100.0), timing)
-        assert (brief, memory.again_s) == ({"AAPL", "MSFT"}, 90.0)
-        memory, brief = replace(memory, again_s=inf).without_drift({AAPL}, Moment(114.9, 115.5), timing)
-        assert (brief, memory.again_s) == ({"AAPL"}, 115.0)
-        later, brief = replace(memory, again_s=inf).without_drift({AAPL, MSFT}, Moment(115.0, 115.5), timing)
-        assert (brief, later.again_s) == ({"MSFT"}, 130.5), "it had a drift in between"
+    """From the first reading without one on; one that is certain begins it anew, one that may be lateness does not."""
+    for late in (Timing(15.0, 10.0, 2.0, 120.0), Timing(10.0, 15.0, 2.0, 120.0)):
+        first = Memory(again_s=90.0).without_drift(
+            {AAPL, MSFT}, set(), Judgement((), (), (), {}), Moment(99.0, 100.0), replace(LATE, timing=late)
+        )
+        assert (first[1], first[0].again_s) == ({"AAPL", "MSFT"}, 90.0)
+    memory, brief, _ = quiet(first[0], {AAPL, MSFT}, 114.9)
+    assert (brief, memory.again_s) == ({"AAPL", "MSFT"}, 115.0)
+    later, brief, _ = quiet(memory, {AAPL}, 115.0)
+    assert (brief, later.again_s) == (frozenset(), inf)
+    later, brief, _ = quiet(later, {AAPL, MSFT}, 116.0)
+    assert (brief, later.again_s) == ({"MSFT"}, 131.5), "it was neither calm nor pending in between"
+    drift = Pending(AAPL, Kind.QUANTITY, Decimal(1), Decimal(2), 0.0, 7.0, "young")
+    for in_motion, known in ((False, frozenset()), (True, {"AAPL"})):
+        between, brief, _ = quiet(memory, set(), 115.0, replace(drift, in_motion=in_motion))
+        assert brief == frozenset()
+        assert quiet(between, {AAPL}, 117.0)[1] == known
+
+
+def test_what_is_gone_for_long_is_told() -> None:
+    """For as long as the legs of a corporate action may take."""
+    memory, brief, long = quiet(Memory(), set(), 100.0, gone=frozenset({AAPL}))
+    assert (brief, long) == (frozenset(), frozenset())
+    assert quiet(memory, set(), 700.0, gone=frozenset({AAPL}))[2] == frozenset()
+    assert quiet(memory, set(), 700.5, gone=frozenset({AAPL}))[2] == {AAPL}
 
 
 def test_the_account_is_read_and_drifts_are_explained_anew_every_quarter_of_an_hour() -> None:

@@ -71,6 +71,7 @@ def concluded(
     account: AccountState | None = None,
     unconfirmed: str = "",
     brief: str = "",
+    long: str = "",
     rules: Rules = RULES,
     **known: object,
 ) -> Record:
@@ -81,7 +82,8 @@ def concluded(
     confirmed = tuple(d for d in comparison.drifts if d.instrument.symbol != unconfirmed)
     _quiet, gone = undrifting(reading, comparison, rules.ignore)
     judgement = Judgement(comparison.drifts, confirmed, (), {})
-    both = Both(holdings, reading, comparison, judgement, gone, frozenset({brief} - {""}))
+    believed = frozenset(each for each in gone if each.symbol == long)
+    both = Both(holdings, reading, comparison, judgement, gone, frozenset({brief} - {""}), believed)
     explained = {d.instrument: (why or {}).get(d.instrument.symbol, WHY) for d in confirmed}
     return weigh(HEADER, both, explained, account or proof(*shown), 50.0, NOW, rules)
 
@@ -348,6 +350,22 @@ def test_what_has_not_drifted_for_a_moment_only_ends_nothing() -> None:
         assert after("", **known) == (0, count, ["AAPL", "MSFT"], True)
 
 
+def test_what_is_flat_for_long_ends_though_another_position_has_no_value() -> None:
+    """That may stay unknown for ever; an account that says otherwise, or nothing, is not overruled."""
+    aapl, other = instrument("AAPL"), replace(position("MSFT", 1), market_value=None, price=None)
+    conflict = Conflict(5, aapl, Kind.MISSING_IN_LEDGER, Cause.FILL, Decimal(5), ZERO, Resolution.MANUAL, NOW, NOW)
+
+    def left(long: str, account: AccountState, *shown: BrokerPosition) -> int:
+        rows = [row(p.instrument.symbol, p.quantity) for p in shown]
+        record = concluded(shown, rows, account=account, long=long, conflicts=(conflict,))
+        return len(record.run.open_conflicts)
+
+    assert left("", proof(), other) == 1
+    assert left("AAPL", proof(), other) == 0
+    assert left("AAPL", proof(position("AAPL", 5))) == 1
+    assert left("AAPL", replace(proof(), long_market_value=None)) == 1
+
+
 def test_what_may_end_is_what_is_open_and_drifts_no_more() -> None:
     """A difference that is there as accepted does not end, nor what drifts, is unreadable or ignored."""
     aapl, msft = instrument("AAPL"), instrument("MSFT")
@@ -371,3 +389,7 @@ def test_what_may_end_is_what_is_open_and_drifts_no_more() -> None:
     assert found(5, bad="AAPL") == ([], ["BRK.B"])
     assert found(5, ignored="AAPL") == ([], ["BRK.B"])
     assert found(5, gone=True) == (["AAPL", "MSFT"], ["AAPL", "BRK.B", "MSFT"])
+    nameless = Holdings((position("AAPL", 5),), (Unreadable(None, "?"),))
+    reading = LedgerReading((row("AAPL", 5),), seq=9, accepted=accepted, holds=(held,))
+    quiet, out = undrifting(reading, diff(nameless, reading.rows, (), TOLERANCE, frozenset(), accepted), frozenset())
+    assert ({each.symbol for each in quiet}, out) == ({"AAPL"}, frozenset()), "it may be any that is not shown"
