@@ -69,7 +69,8 @@ def resolve(
         says["strategy"] = strategy
     if broker is None or ledger is None:
         seen = _look(daemon, f"/api/conflicts/{number}")
-        broker, ledger = broker or seen["brokerQuantity"], ledger or seen["ledgerQuantity"]
+        broker = seen["brokerQuantity"] if broker is None else broker
+        ledger = seen["ledgerQuantity"] if ledger is None else ledger
     says |= {"brokerQuantity": broker, "ledgerQuantity": ledger}
     sys.exit(_decide(daemon, f"/api/conflicts/{number}/resolve", says, note, wait))
 

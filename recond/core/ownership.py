@@ -19,7 +19,7 @@ from recond.core.run import Part
 
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})
 """What a platform books of its own accord."""
-SUBSETS_MAX, RUNS_MAX = 12, 60
+SUBSETS_MAX, RUNS_MAX, TWICE_MAX = 12, 60, 3
 ZERO = Decimal(0)
 UNDONE = frozenset({Cause.MISSED_FILL, Cause.EXTERNAL_TRADE, Cause.FILL, Cause.UNEXPLAINED, Cause.AMBIGUOUS})
 """Causes of corrections that a platform may book once more, when it learns of the fill at last."""
@@ -100,36 +100,58 @@ def _part(same: Sequence[Effect]) -> Part:
 
 
 def excess_parts(beyond: Sequence[Change], corrections: Sequence[PastCorrection], drift: Drift) -> tuple[Part, ...]:
-    """What the ledger has beyond the broker's moves: bookings of what was corrected before, or of nothing at all."""
+    """What the ledger has beyond the broker's moves: bookings of what was corrected before, or of nothing at all.
+
+    One booking may be that of several corrections, and several of a row that of one.
+    """
     undone: set[int] = set()
     parts: list[Part] = []
     open_rows = {row.id: row for row in drift.rows}
-    for change in beyond:
-        twice = next(
-            (c for c in reversed(corrections) if c.id not in undone and _is_twice(change, c, drift)),
-            None,
-        )
-        cause, row_id, reverses = Cause.LEDGER_EDIT, change.position_id, None
-        if twice is not None:
-            undone.add(twice.id)
-            cause, reverses = Cause.DOUBLE_BOOKING, twice.id
-            row_id = twice.position_id if twice.position_id in open_rows else change.position_id
+
+    def add(cause: Cause, quantity: Decimal, change: Change, row_id: int, reverses: int | None = None) -> None:
         row = open_rows.get(row_id)
         whose = change.strategy_id if row is None else row.strategy_id
-        parts.append(Part(cause, -change.quantity, owned=True, strategy_id=whose, row_id=row_id, reverses=reverses))
+        parts.append(Part(cause, -quantity, owned=True, strategy_id=whose, row_id=row_id, reverses=reverses))
+
+    def undo(changes: Sequence[Change]) -> bool:
+        twice = _booked_twice(changes, [c for c in reversed(corrections) if c.id not in undone], drift)
+        for correction in twice:
+            undone.add(correction.id)
+            row_id = correction.position_id if correction.position_id in open_rows else changes[0].position_id
+            add(Cause.DOUBLE_BOOKING, correction.quantity, changes[0], row_id, correction.id)
+        return bool(twice)
+
+    left: dict[int, list[Change]] = {}
+    for change in beyond:
+        if not undo([change]):
+            left.setdefault(change.position_id, []).append(change)
+    for changes in left.values():
+        if not (len(changes) > 1 and undo(changes)):
+            for change in changes:
+                add(Cause.LEDGER_EDIT, change.quantity, change, change.position_id)
     return tuple(parts)
 
 
-def _is_twice(change: Change, correction: PastCorrection, drift: Drift) -> bool:
-    """Whether the change books what the correction, of the same row or of nobody's, had booked before."""
-    return (
-        correction.instrument.symbol == drift.instrument.symbol
+def _booked_twice(
+    changes: Sequence[Change], corrections: Sequence[PastCorrection], drift: Drift
+) -> tuple[PastCorrection, ...]:
+    """The fewest corrections, of the same row or of nobody's, that had booked before what these changes of it book."""
+    total, first = sum((change.quantity for change in changes), ZERO), changes[0]
+    may_be = [
+        correction
+        for correction in corrections
+        if correction.instrument.symbol == drift.instrument.symbol
         and correction.cause in UNDONE
         and not correction.reversed
-        and correction.quantity == change.quantity
-        and correction.at <= change.at
-        and (correction.position_id == change.position_id or _may_be_whose(change, correction))
-    )
+        and correction.quantity * total > 0
+        and correction.at <= first.at
+        and (correction.position_id == first.position_id or _may_be_whose(first, correction))
+    ][:SUBSETS_MAX]
+    for size in range(1, TWICE_MAX + 1):
+        for group in combinations(may_be, size):
+            if sum((correction.quantity for correction in group), ZERO) == total:
+                return group
+    return ()
 
 
 def _may_be_whose(change: Change, correction: PastCorrection) -> bool:

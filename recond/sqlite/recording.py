@@ -17,7 +17,7 @@ from recond.core.run import Record, Run
 from recond.offloop import off_loop
 from recond.ports import LedgerUnavailable
 from recond.sqlite.connection import Value, fetch, insert, last_id, write
-from recond.sqlite.correcting import correct
+from recond.sqlite.correcting import correct, give_up_lost
 from recond.sqlite.linking import keep_evidence, link
 from recond.sqlite.reading import changed_symbols, repins_of
 from recond.sqlite.text import decimal_text, money_text, time_or_null, time_text
@@ -53,6 +53,8 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     await keep_evidence(connection, record)
     changes = [(correction, o.drift.position) for o in run.outcomes for correction in o.corrections]
     await correct(connection, run, changes, at)
+    agreed = (hold.instrument.symbol for hold in run.ended_holds if hold.ended_by == "agreement")
+    await give_up_lost(connection, run.account, agreed, at)
     await link(connection, run, at)
     await _write_decisions(connection, record, at)
     await _write_accepted(connection, record)

@@ -6,6 +6,7 @@ May not contain SQL, or change anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -167,7 +168,11 @@ def _add_books(app: FastAPI, site: Site) -> None:
     """Positions, and what has been done about them."""
 
     async def of_run(collection: Collection, run_id: int) -> list[dict[str, object]]:
-        return views.rows(await site.ledger.list(LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)))
+        rows: list[dict[str, object]] = []
+        asked = LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)
+        while more := views.rows(await site.ledger.list(replace(asked, offset=len(rows)))):
+            rows += more
+        return rows
 
     @app.get("/api/positions", response_model=Listing[PositionRow])
     async def positions(asked: Annotated[Positions, Query()], request: Request) -> Response:

@@ -66,6 +66,9 @@ async def test_quantities_that_were_seen_elsewhere_are_sent(tmp_path: Path) -> N
         said = await decided(at, tmp_path, "resolve", "1", "--use-db", "--broker", "10", "--ledger", "7", ends=())
         assert (said.code, said.out) == (1, "")
         assert "seen was broker 10, ledger 7" in said.err
+        for option in ("--broker", "--ledger"):
+            empty = await decided(at, tmp_path, "resolve", "1", "--use-db", option, "", ends=())
+            assert (empty.code, "uantity" in empty.err) == (1, True), "an empty quantity is none that was seen"
         pending = await decided(
             at, tmp_path, "resolve", "1", "--use-db", "--broker", "10", "--ledger", "8", "--wait", "0", ends=(None,)
         )

@@ -217,6 +217,31 @@ def test_what_was_corrected_and_then_booked_is_booked_twice() -> None:
         assert why(drift, base(drift, 15), changes=late, corrections=[other]).cause is Cause.LEDGER_EDIT
 
 
+def test_what_was_corrected_is_booked_twice_in_parts_or_at_once_too() -> None:
+    """Two bookings of a row for one correction, and one for two; what does not add up is an edit of each row."""
+    drift = drift_of("AAPL", 15, row("AAPL", 20, "mean"))
+    halves = [change(2, 5, strategy="mean"), change(3, 5.1, strategy="mean", seq=10)]
+    told = why(drift, base(drift, 15), changes=halves, corrections=[corrected(5, strategy="mean")])
+    assert [(p.cause, p.quantity, p.reverses) for p in told.parts] == [(Cause.DOUBLE_BOOKING, -5, 7)]
+    nobodys = drift_of("AAPL", 15, row("AAPL", 15), row("AAPL", 5, "mean", row_id=2))
+    late = [replace(each, position_id=2) for each in halves]
+    told = why(nobodys, base(nobodys, 15), changes=late, corrections=[corrected(5)])
+    assert [(p.cause, p.quantity, p.row_id, p.reverses) for p in told.parts] == [(Cause.DOUBLE_BOOKING, -5, 1, 7)]
+    made = [corrected(quantity, strategy="mean", id=n) for n, quantity in ((7, 2), (8, 3), (9, 4), (10, -5))]
+    told = why(drift, base(drift, 15), changes=[change(5, strategy="mean")], corrections=made)
+    assert {(p.cause, p.quantity, p.reverses) for p in told.parts} == {
+        (Cause.DOUBLE_BOOKING, -2, 7),
+        (Cause.DOUBLE_BOOKING, -3, 8),
+    }
+    rows = drift_of("AAPL", 15, row("AAPL", 17, "mean"), row("AAPL", 3, "trend", row_id=2))
+    apart = [halves[0], replace(halves[1], position_id=2, strategy_id="trend")]
+    told = why(rows, base(rows, 15), changes=apart, corrections=[corrected(5)])
+    assert causes(told) == [(Cause.LEDGER_EDIT, -2, "mean"), (Cause.LEDGER_EDIT, -3, "trend")]
+    four = [corrected(1, strategy="mean", id=n) for n in range(7, 12)]
+    told = why(drift, base(drift, 15), changes=[change(5, strategy="mean")], corrections=four)
+    assert causes(told) == [(Cause.LEDGER_EDIT, -5, "mean")], "so many do not fit by chance only"
+
+
 def test_what_nobody_owned_and_a_strategy_then_booked_is_undone_where_nobody_owns_it() -> None:
     """The correction opened the unattributed row, the platform booked into its own: the former goes."""
     rows = row("AAPL", 5, None, row_id=1), row("AAPL", 15, "mean", row_id=2)

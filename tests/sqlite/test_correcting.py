@@ -189,3 +189,17 @@ async def test_a_row_that_was_taken_away_and_sold_at_the_broker_changes_nothing_
     del desk.broker.held["AAPL"]
     run = await desk.settled()
     assert (run.corrections, run.synced, run.open_holds) == ((), 1, ())
+
+
+async def test_a_lost_row_that_was_held_stands_in_nobodys_way_once_both_sides_agree(desk: Desk) -> None:
+    """Sold at the broker meanwhile: the journal closes it with the hold, and a bot can book the symbol again."""
+    desk.take_away("AAPL")
+    assert len((await desk.settled()).open_holds) == 1
+    del desk.broker.held["AAPL"]
+    run = await desk.settled()
+    assert ([h.ended_by for h in run.ended_holds], run.corrections) == (["agreement"], ())
+    assert (await desk.ledger.read("main", None)).lost == ()
+    desk.plain.execute(
+        "INSERT INTO positions (account, strategy_id, symbol, quantity) VALUES ('main', 'mean', 'AAPL', 4)"
+    )
+    assert replayed(desk.plain) == held(desk.plain) == {("main", "AAPL", "mean"): 4, ("main", "MSFT", "mean"): 3}

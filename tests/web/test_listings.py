@@ -138,6 +138,17 @@ async def test_a_run_is_shown_with_what_it_found_and_changed(tmp_path: Path) -> 
         assert b'"after":0.000000001,' in answer.body
 
 
+async def test_a_run_is_shown_whole(tmp_path: Path) -> None:
+    """However much it found: more than a list gives at once."""
+    async with house(tmp_path) as at:
+        drift = Drift(COIN, Kind.MISSING_IN_LEDGER, Decimal(1), Decimal(0), None, ())
+        found = Outcome(drift, Explanation(Cause.UNEXPLAINED), Resolution.MANUAL)
+        run = a_run(id=at.ledger.next_run_id(), status=RunStatus.PARTIAL, outcomes=(found,) * 1001)
+        await at.ledger.record(Record(run))
+        answer = (await at.ask(f"/api/runs/{run.id}")).json
+        assert (len(answer["drifts"]), answer["corrections"]) == (1001, [])
+
+
 async def test_one_row_by_its_number(tmp_path: Path) -> None:
     """A number that is there is shown, one that is not is 404, and what is no number 422."""
     async with house(tmp_path) as at:
