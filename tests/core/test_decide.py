@@ -434,6 +434,10 @@ def test_of_several_causes_the_strictest_decides_and_is_told() -> None:
     outcome = decide(drift, Explanation(Cause.TRANSFER, "both", parts), policy, Matters(), NOW)
     assert (outcome.resolution, outcome.corrections) == (Resolution.MANUAL, ())
     known = replace(conflict_of(outcome), id=5)
+    assert known.cause is Cause.LEDGER_EDIT
+    moved = drift_of("AAPL", 8, row("AAPL", 5))
+    after = decide(moved, Explanation(known.cause, known.explanation), policy, Matters(conflict=known), LATER)
+    assert (after.resolution, after.corrections) == (Resolution.MANUAL, ())
     again = decide(drift, Explanation(known.cause, known.explanation), policy, Matters(conflict=known), LATER)
     assert (again.resolution, again.corrections, conflict_of(again).sightings) == (Resolution.MANUAL, (), 2)
     open_to_all = decide(drift, Explanation(Cause.TRANSFER, "both", parts), USE_BROKER, Matters(), NOW)
