@@ -159,9 +159,8 @@ class Investigator:
         others: Sequence[Drift],
     ) -> Findings:
         """What the core makes of what is known: first what explains earlier corrections, then what is left."""
-        late = late_links(
-            known.corrections, known.executions, known.activities, known.used, self._strategies, self._tolerance
-        )
+        told = known.corrections, known.executions, known.activities, known.used
+        late = late_links(*told, self._strategies, self._tolerance, known.changes)
         covered = {each for link in late for each in link.executions}
         used = {each for link in late for each in link.activities}
         left = replace(

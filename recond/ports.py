@@ -234,6 +234,7 @@ class Ledger(Protocol):
     ) -> History:
         """What is remembered of these symbols: others' changes after the journal position given for each.
 
+        Where a correction is unproven also those of the hour before it, which tell what was booked already.
         Their executions are those from the moment `executed` on, their corrections those from `corrected` on;
         `consumed` names the activities of the account that have explained something already. When one of those
         executions amends another, or `amended` names execution ids, all that amend or are amended come too, however

@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root
 from recond.core.exact import exactly
-from recond.core.history import PastCorrection
+from recond.core.history import Change, PastCorrection
 from recond.core.model import Activity, Cause, Execution, Instrument
-from recond.core.ownership import sums_of
+from recond.core.ownership import match, sums_of
 from recond.core.run import LateLink
 
 LATE_MAX = timedelta(days=4)
@@ -30,14 +30,16 @@ def late_links(
     consumed: Set[str],
     strategies: Mapping[str, str],
     tolerance: Mapping[str, Decimal],
+    changes: Sequence[Change] = (),
 ) -> tuple[LateLink, ...]:
     """What explains earlier corrections that nothing has proven: at most one explanation for each run and instrument.
 
-    `consumed` are the ids of activities that have explained something. The oldest corrections come first.
+    `consumed` are the ids of activities that have explained something. The oldest corrections come first. What others'
+    `changes` have booked explains none.
     """
     links: list[LateLink] = []
     used: set[object] = set(consumed)
-    booked, filled = by_root(activities), by_symbol(executions)
+    booked, filled, journal = by_root(activities), by_symbol(executions), by_symbol(changes)
     unproven = sorted((c for c in corrections if not c.proven and not c.reversed), key=lambda c: c.id)
     runs: dict[tuple[int, Instrument], list[PastCorrection]] = {}
     for correction in unproven:
@@ -47,7 +49,8 @@ def late_links(
         near = bookings(booked.get(root(instrument.symbol), ()), instrument)
         traded = fills(filled.get(instrument.symbol, ()), instrument.symbol, strategies)
         free = [effect for effect in near if not used.intersection(effect.activities)]
-        trades = [effect for effect in traded if not used.intersection(effect.executions)]
+        left = match(traded, journal.get(instrument.symbol, ())).lack if traded else ()
+        trades = [effect for effect in left if not used.intersection(effect.executions)]
         found = _explaining(made, free, trades, allowed)
         if found:
             used.update(key for effect in found for key in (*effect.activities, *effect.executions))

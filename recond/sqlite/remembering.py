@@ -13,11 +13,15 @@ from datetime import datetime
 import aiosqlite
 
 from recond.core.history import Change, History, PastCorrection
+from recond.core.late import FILL_BEFORE
 from recond.core.model import Cause, Instrument
 from recond.sqlite import keeping
 from recond.sqlite.connection import fetch
 from recond.sqlite.errors import own_tables
 from recond.sqlite.text import parse_decimal, parse_time, time_text
+
+_ENTRIES_BACK = 10_000
+"""Entries of the journal, of all symbols, in which earlier bookings are looked for."""
 
 
 async def history(
@@ -58,8 +62,24 @@ async def history(
         consumed = await fetch(
             connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
         )
-    others = tuple(change for change in changes if change.seq > since[change.symbol])
-    return History(others, tuple(corrections), executions, frozenset(consumed))
+        # What was booked before a correction that nothing explains does not explain it: the hour before it counts.
+        open_to_say = {c.instrument.symbol for c in corrections if not (c.proven or c.reversed)}
+        earlier = await fetch(
+            connection,
+            "SELECT seq, position_id, symbol, strategy_id, before, after, at FROM changes"
+            " WHERE account = ? AND symbol IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? AND at >= ?"
+            " AND correction_id IS NULL ORDER BY seq",
+            (
+                account,
+                json.dumps(sorted(open_to_say)),
+                first - _ENTRIES_BACK,
+                first,
+                time_text(corrected - FILL_BEFORE),
+            ),
+            _change,
+        )
+    others = (each for each in changes if each.seq > since[each.symbol] or each.symbol in open_to_say)
+    return History((*earlier, *others), tuple(corrections), executions, frozenset(consumed))
 
 
 def _change(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.history import PastCorrection
+from recond.core.history import Change, PastCorrection
 from recond.core.late import late_links
 from recond.core.model import Activity, Cause, Execution, Instrument
 from recond.core.run import LateLink
-from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, corrected, fill
+from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, change, corrected, fill
 
 AT = BASE_AT + timedelta(minutes=4)
 """When the corrections of `unproven` were made."""
@@ -31,9 +31,10 @@ def links(
     executions: Sequence[Execution] = (),
     activities: Sequence[Activity] = (),
     consumed: frozenset[str] = frozenset(),
+    changes: Sequence[Change] = (),
 ) -> tuple[LateLink, ...]:
     """What late evidence says."""
-    return late_links(corrections, executions, activities, consumed, STRATEGIES, TOLERANCE)
+    return late_links(corrections, executions, activities, consumed, STRATEGIES, TOLERANCE, changes)
 
 
 def test_a_fill_that_comes_late_explains_what_was_corrected_for_it() -> None:
@@ -42,6 +43,16 @@ def test_a_fill_that_comes_late_explains_what_was_corrected_for_it() -> None:
     assert (link.correction_id, link.cause, link.activities) == (7, Cause.MISSED_FILL, ())
     assert link.executions == (("AAPL", "o1", Decimal(5)),)
     assert link.text == "explained later: 5 in order o1 (2026-01-02 15:03:00)"
+
+
+def test_what_the_platform_has_booked_explains_no_correction() -> None:
+    """An ordinary trade of the hour before, of the same size; a second one that nobody booked does."""
+    traded, other = fill(5, 1, order="a", client="mean-1"), fill(5, 3, order="b", client="mean-2")
+    booked = change(5, 1.1, strategy="mean", seq=3)
+    assert links([unproven(5)], [traded], changes=[booked]) == ()
+    assert links([unproven(5)], [traded], changes=[replace(booked, symbol="MSFT")]) != ()
+    (link,) = links([unproven(5)], [traded, other], changes=[booked])
+    assert link.executions == (("AAPL", "b", Decimal(5)),)
 
 
 def test_several_fills_explain_it_together() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,6 +38,28 @@ async def test_changes_are_others_and_after_the_position_of_their_symbol(
     assert {c.position_id for c in history.changes if c.symbol == "AAPL"} == {rows["AAPL"].id}
     assert [c.seq for c in history.changes] == sorted(c.seq for c in history.changes)
     assert await ledger.history("main", {}, executed=NOW, corrected=NOW) == History()
+
+
+async def test_changes_from_before_an_unproven_correction_are_told(
+    ledger: SqliteLedger, plain: sqlite3.Connection
+) -> None:
+    """They tell what was booked already; where all is proven, and from more than an hour before, none are."""
+    for symbol in ("AAPL", "MSFT"):
+        plain.execute(UPSERT, (symbol, "1"))
+    reading = await ledger.read("main", None)
+    rows = {row.symbol: row for row in reading.rows}
+    unsure = replace(setting(rows["AAPL"], "7"), proven=False)
+    await ledger.record(
+        a_record(1, reading, an_outcome("AAPL", "7", unsure), an_outcome("MSFT", "7", setting(rows["MSFT"], "7")))
+    )
+    plain.execute("UPDATE positions SET quantity = 8 WHERE symbol = 'MSFT'")
+    since = {"AAPL": 9, "MSFT": 2}
+    history = await ledger.history("main", since, executed=NOW, corrected=NOW)
+    assert [(c.symbol, c.quantity) for c in history.changes] == [("AAPL", 1), ("MSFT", 1)]
+    history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
+    assert [(c.symbol, c.quantity) for c in history.changes] == [("AAPL", 1)], "each once"
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert [c.symbol for c in (await ledger.history("main", since, executed=NOW, corrected=later)).changes] == ["MSFT"]
 
 
 async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger) -> None:
