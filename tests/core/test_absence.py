@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recond.core.absence import Guards, unproven
+from recond.core.absence import Guards, unborne, unproven
 from recond.core.model import AccountState, Baseline, BrokerPosition, Drift, Holdings, Instrument, Kind, Unreadable
 from tests.core.strategies import NOW, ZERO, row
 
@@ -221,3 +221,21 @@ def test_equity_that_fell_by_less_than_half_of_what_is_gone_bears_it_out() -> No
     for fallen, believed in (("49.75", True), ("50", False)):
         account = account_of(0, 0, VAST - Decimal(fallen))
         assert (doubts(many, shown(), account, open_positions=3) == {}) is believed
+
+
+@pytest.mark.parametrize(
+    ("cost", "held_back"),
+    [("10.005", True), ("-10.005", True), ("9.995", False), ("12.001", False), ("12", True), (None, False)],
+)
+def test_what_neither_side_shows_is_gone_unless_the_accounts_figures_miss_it(cost: str | None, held_back: bool) -> None:
+    """At 1000 in all, long and short, they may differ by 10: what was worth less is believed; 6 differ, half of 12."""
+    lost, other = Instrument("us_equity", "GONE"), Instrument("us_equity", "OTHER")
+    bases = {lost: Baseline(lost, Decimal(1), ZERO, None if cost is None else Decimal(cost), NOW)}
+    account, held = account_of(600, -400), shown(594, -400)
+    assert unborne({lost, other}, held, account, bases) == ({"GONE"} if held_back else frozenset())
+    assert unborne({lost, other}, held, None, bases) == {"GONE", "OTHER"}
+    assert unborne({lost, other}, held, None, bases, {lost, other}) == {"GONE", "OTHER"}
+    partly = replace(held, unreadable=(Unreadable("X", "?"),))
+    assert unborne({lost, other}, partly, account, bases) == {"GONE", "OTHER"}
+    assert unborne({lost, other}, partly, account, bases, {lost}) == {"OTHER"}
+    assert unborne({lost}, Holdings(()), account, bases, {lost}) == {"GONE"}, "the account says otherwise"
