@@ -15,7 +15,7 @@ from decimal import Decimal
 from recond.core.effects import moves
 from recond.core.evidence import executions_of, key, merged
 from recond.core.explain import Known, Patience, base_of, explain
-from recond.core.late import late_links
+from recond.core.late import FILL_BEFORE, late_links
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
 from recond.core.symbols import canonical_symbol
@@ -192,7 +192,9 @@ class Investigator:
         for entry in found.entries:
             if entry.symbol is not None and entry.type != "FILL" and moves(entry):
                 since.setdefault(canonical_symbol(entry.symbol), reading.seq)
-        executed = min(filter(None, (window, reading.unproven_since, now)))
+        since = {**dict.fromkeys(reading.unproven, reading.seq), **since}
+        late = None if reading.unproven_since is None else reading.unproven_since - FILL_BEFORE
+        executed = min(filter(None, (window, late, now)))
         told = [e for e in (*self._evidence.known(since), *found.executions) if e.symbol in since]
         amended = {e.previous_id for e in told if e.previous_id is not None}
         history = await self._ledger.history(

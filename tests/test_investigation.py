@@ -368,11 +368,26 @@ async def test_a_late_fill_is_not_used_twice_either() -> None:
     assert only(findings).cause is Cause.UNEXPLAINED
 
 
-async def explain_late(case: Case, unproven_since: datetime | None) -> Findings:
+async def explain_late(case: Case, unproven_since: datetime | None, *unproven: str) -> Findings:
     """What has come in meanwhile."""
-    return await case.investigator.explain_late(
-        LedgerReading((), seq=9, unproven_since=unproven_since), NOW, lambda: PAGES
-    )
+    reading = LedgerReading((), seq=9, unproven_since=unproven_since, unproven=frozenset(unproven))
+    return await case.investigator.explain_late(reading, NOW, lambda: PAGES)
+
+
+@pytest.mark.parametrize("told", ["stream", "ledger"])
+async def test_a_fill_that_was_told_late_is_linked_though_nothing_drifts(told: str) -> None:
+    """Of the symbols of the corrections that nothing explains; from as long before as a fill can explain them."""
+    case = Case(ledger=RememberingLedger(corrections=(unproven(),)))
+    for late in (fill(5, 3), replace(fill(5, 3), symbol="MSFT")):
+        if told == "stream":
+            case.evidence.add([late])
+        else:
+            case.ledger.kept.append(late)
+    made = BASE_AT + timedelta(minutes=4)
+    assert (await explain_late(case, made)).late_links == ()
+    findings = await explain_late(case, made, "AAPL")
+    assert [link.executions for link in findings.late_links] == [(key(fill(5, 3)),)]
+    assert [key(each) for each in findings.executions] == [key(fill(5, 3))]
 
 
 async def test_late_evidence_is_only_looked_for_while_something_is_unproven() -> None:

@@ -307,7 +307,8 @@ class LedgerReading:
     `settled_at` and `settled_seq` are time and journal position of the last run in which nothing was left unjudged:
     what neither side had then was flat. `lost` are rows that were open and are there no more, though nobody closed
     them. `decisions` are those that nothing has come of yet. `unproven_since` is when the oldest correction of the
-    last days was made that no evidence has explained. `repins` is how often the account was pinned anew before.
+    last days was made that no evidence has explained, `unproven` are the symbols of the oldest such. `repins` is how
+    often the account was pinned anew before.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -325,6 +326,7 @@ class LedgerReading:
     accepted: Mapping[Instrument, Accepted] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     unproven_since: datetime | None = None
+    unproven: frozenset[str] = frozenset()
     repins: int = 0
 
 

@@ -33,6 +33,7 @@ from recond.sqlite.errors import own_tables
 from recond.sqlite.text import parse_decimal, parse_money, parse_time, parse_time_or_null
 
 _ROW = "id, symbol, asset_class, strategy_id, quantity, version, entry_price, market_value, asset_id"
+_UNPROVEN_MAX = 100
 _CANONICAL = re.compile(r"[!-.0-`{-~]+", re.ASCII)  # printable, neither blank nor "/" nor a small letter
 
 
@@ -46,6 +47,7 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         row_of,
     )
     open_matters = await _open_matters(connection, account)
+    unproven = await _unproven(connection, account)
     facts = await fetch(
         connection,
         "SELECT adopted_at, equity, settled_at, settled_seq, repins FROM accounts WHERE name = ?",
@@ -68,7 +70,8 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         lost=tuple(row for row in open_matters.lost if isinstance(row, LedgerRow)),
         accepted={each.instrument: each for each in open_matters.accepted},
         decisions=tuple(open_matters.decisions),
-        unproven_since=await _unproven_since(connection, account),
+        unproven_since=min((at for _, at in unproven), default=None),
+        unproven=frozenset(symbol for symbol, _ in unproven),
         repins=repins,
     )
 
@@ -139,18 +142,18 @@ async def open_decisions(connection: aiosqlite.Connection, account: str) -> list
     )
 
 
-async def _unproven_since(connection: aiosqlite.Connection, account: str) -> datetime | None:
-    """When the oldest correction of the last days was made that nothing explains."""
-    [since] = await fetch(
+async def _unproven(connection: aiosqlite.Connection, account: str) -> list[tuple[str, datetime]]:
+    """The symbols of the oldest corrections of the last days that nothing explains, and when they were made."""
+    return await fetch(
         connection,
-        "SELECT min(c.at) FROM corrections AS c WHERE c.account = ? AND c.proven = 0"
+        "SELECT c.symbol, min(c.at) FROM corrections AS c WHERE c.account = ? AND c.proven = 0"
         " AND c.at >= strftime('%Y-%m-%dT%H:%M:%f', 'now', ?)"
         " AND NOT EXISTS (SELECT 1 FROM explanations AS e WHERE e.correction_id IN"
-        " (SELECT k.id FROM corrections AS k WHERE k.run_id = c.run_id AND k.symbol = c.symbol))",
-        (account, f"-{LATE_MAX.days} days"),
-        parse_time_or_null,
+        " (SELECT k.id FROM corrections AS k WHERE k.run_id = c.run_id AND k.symbol = c.symbol))"
+        " GROUP BY c.symbol ORDER BY min(c.at) LIMIT ?",
+        (account, f"-{LATE_MAX.days} days", _UNPROVEN_MAX),
+        lambda symbol, at: (symbol, parse_time(at)),
     )
-    return since
 
 
 async def changed_symbols(connection: aiosqlite.Connection, account: str, since: int) -> frozenset[str]:
