@@ -126,7 +126,7 @@ def excess_parts(beyond: Sequence[Change], corrections: Sequence[PastCorrection]
         if not undo([change]):
             left.setdefault(change.position_id, []).append(change)
     for changes in left.values():
-        if not (len(changes) > 1 and undo(changes)):
+        if not undo(changes):
             for change in changes:
                 add(Cause.LEDGER_EDIT, change.quantity, change, change.position_id)
     return tuple(parts)
