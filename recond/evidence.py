@@ -23,6 +23,7 @@ from recond.ports import Ledger, LedgerUnavailable
 WAITING_MAX = 100_000
 KNOWN_MAX = 100_000
 FLOOD = 200
+NEWEST, MOTIONS_MAX = 500, 5_000
 OVERLAP = timedelta(seconds=60)
 GRAIN = timedelta(milliseconds=1)
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -178,7 +179,7 @@ class Evidence:
             until_s = min(until_s, now_s - (broker_now - cut_at).total_seconds() - CLOCK_SLACK_S)
         return until_s
 
-    def look_again_s(
+    def not_shown(
         self,
         shown: Mapping[str, Decimal],
         passed_over: Set[str],
@@ -186,15 +187,20 @@ class Evidence:
         timing: Timing,
         broker_now: datetime,
         now_s: float,
-    ) -> float:
-        """When the broker must be looked at again, since it may not have shown yet what moved: see `judge.look_again`.
+    ) -> tuple[frozenset[str], float]:
+        """The symbols of which the broker may not have shown yet what moved, and when it must be looked at again.
 
         `shown` are its quantities by symbol at the reading of this moment, `passed_over` the symbols that somebody else
-        looks after. In a flood it is soon, without asking which.
+        looks after: see `judge.look_again`. In a flood it is soon, and of the newest alone it is asked which.
         """
+        symbols = self._known.keys() - passed_over
         if self.flooded:
-            return moment.ended_s + timing.confirm_after_s
-        return look_again(shown, self.motions(self._known.keys() - passed_over, broker_now, now_s), moment, timing)
+            symbols &= {which[0] for which in islice(reversed(self._order), NEWEST)}
+            if sum(len(self._known[symbol]) for symbol in symbols) > MOTIONS_MAX:
+                symbols = set()
+        stale = look_again(shown, self.motions(symbols, broker_now, now_s), moment, timing)
+        soon_s = moment.ended_s + timing.confirm_after_s if self.flooded else inf
+        return frozenset(stale), min((soon_s, *stale.values()))
 
     def _learn(self, which: Key, execution: Execution) -> None:
         """Know an execution, or know more of it; the oldest of too many are forgotten, which is a gap."""

@@ -208,9 +208,8 @@ class Reconciler:
         comparison = await off_loop(
             size, diff, holdings, reading.rows, reading.unreadable, rules.tolerance, rules.ignore, reading.accepted
         )
-
-        drifts, settle_s = comparison.drifts, rules.timing.settle_s
-        if await off_loop(len(drifts), self._memory.doubts_account, drifts, began_s, settle_s):
+        drifts = comparison.drifts
+        if await off_loop(len(drifts), self._memory.doubts_account, drifts, began_s, rules.timing.settle_s):
             await self._account_now((), preview=preview)
 
         def pages() -> int:
@@ -222,7 +221,8 @@ class Reconciler:
         certain = judgement.as_if_it_stays() if preview else judgement
         findings = await self._findings(comparison, certain, reading, moment, found, pages, anew=anew)
         shown, others = await off_loop(size, settled_quantities, holdings, comparison, rules.ignore)
-        again_s = self._evidence.look_again_s(shown, others, moment, rules.timing, self._broker_now(), _clock_s())
+        now, now_s = self._broker_now(), _clock_s()
+        stale, again_s = self._evidence.not_shown(shown, others, moment, rules.timing, now, now_s)
         self._memory = replace(
             self._memory,
             seq=reading.seq,
@@ -247,7 +247,7 @@ class Reconciler:
         read_at = self._broker_now() - timedelta(seconds=_clock_s() - moment.ended_s)
 
         async def conclude(judged: Judgement) -> Record:
-            both, why = Both(holdings, reading, comparison, judged, gone, brief, long), findings.explanations
+            both, why = Both(holdings, reading, comparison, judged, gone, brief | stale, long), findings.explanations
             record = await off_loop(size, weigh, header, both, why, proof, moment.ended_s, read_at, rules)
             self._spend(holdings.positions, reading.rows, reading.baselines.values())
             self._spend(comparison.agreements, comparison.drifts)

@@ -238,14 +238,19 @@ async def test_what_the_connected_stream_did_not_tell_is_counted() -> None:
 
 
 async def test_in_a_flood_the_broker_is_looked_at_again_without_asking_why() -> None:
-    """Few fills are compared with what is shown; of many it is taken for granted that some are not shown yet."""
+    """Few fills are compared with what is shown; of many the newest are, and of very many none."""
     evidence, moment = Evidence("default", FakeLedger(), horizon_s=100.0, late_s=20.0), Moment(50.0, 51.0)
     timing = Timing(settle_s=15.0, broker_lag_s=10.0, confirm_after_s=2.0, pending_max_s=120.0)
-    again_s = partial(evidence.look_again_s, {}, frozenset(), moment, timing, NOW, 51.0)
+    look = partial(evidence.not_shown, {}, frozenset(), moment, timing, NOW, 51.0)
     evidence.add(execution(number, seconds_ago=30) for number in range(200))
-    assert (evidence.flooded, again_s()) == (False, inf)
+    assert (evidence.flooded, *look()) == (False, frozenset(), inf)
     evidence.add([execution(200, seconds_ago=30)])
-    assert (evidence.flooded, again_s()) == (True, 53.0)
+    assert (evidence.flooded, *look()) == (True, frozenset(), 53.0)
+    evidence.add([replace(execution(201, seconds_ago=3), symbol="MSFT")])
+    assert look() == ({"MSFT"}, 53.0)
+    assert evidence.not_shown({}, frozenset({"MSFT"}), moment, timing, NOW, 51.0) == (frozenset(), 53.0)
+    evidence.add(replace(execution(n, seconds_ago=3), symbol="TSLA") for n in range(202, 202 + module.MOTIONS_MAX + 1))
+    assert look() == (frozenset(), 53.0)
 
 
 async def test_what_is_older_than_the_horizon_is_forgotten() -> None:

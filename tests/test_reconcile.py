@@ -12,7 +12,18 @@ from random import Random
 
 import pytest
 
-from recond.core.model import AccountState, Activity, Cause, Decision, Execution, Holdings, Kind, Resolution, Unreadable
+from recond.core.model import (
+    AccountState,
+    Activity,
+    Cause,
+    Decision,
+    Execution,
+    Holdings,
+    Instrument,
+    Kind,
+    Resolution,
+    Unreadable,
+)
 from recond.core.repin import Repin
 from recond.core.run import Reason, Run, RunStatus
 from recond.core.schedule import Budget
@@ -259,6 +270,22 @@ async def test_manual_policy_opens_one_conflict_and_keeps_it() -> None:
         run = await made.until(lambda run: bool(run.ended_conflicts))
         assert [(c.id, c.resolved_by) for c in run.ended_conflicts] == [(opened.id, "agreement")]
         assert run.open_conflicts == ()
+
+
+async def test_to_agree_with_an_old_answer_is_no_agreement() -> None:
+    """A sale that the broker does not show yet is no part of what both sides hold."""
+    async with world({"AAPL": 10}, {"AAPL": 10}) as made:
+        await settled(made)
+        sold = Execution("AAPL", now(), Decimal(-10), "o1", Decimal(10), PRICE, position_quantity=Decimal(0))
+        made.evidence.add([sold])
+        aapl = Instrument("us_equity", "AAPL")
+        before = made.ledger.baselines[aapl]
+        await made.force()
+        assert made.ledger.baselines[aapl] is before
+        made.ledger.book("AAPL", 0)
+        made.broker.held.clear()
+        await made.force()
+        assert made.ledger.baselines[aapl] is not before, "it shows it now"
 
 
 async def test_a_conflict_put_right_by_hand_ends_while_its_symbol_is_traded() -> None:

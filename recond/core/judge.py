@@ -133,15 +133,17 @@ def judge(
 @exactly
 def look_again(
     shown: Mapping[str, Decimal], motions: Mapping[str, Sequence[Motion]], moment: Moment, timing: Timing
-) -> float:
-    """When to look again because the broker may not have shown yet what moved; infinite when it has.
+) -> dict[str, float]:
+    """The symbols of which the broker may not have shown yet what moved, and when to look at each again.
 
     `motions` are those of symbols that did not drift in the reading at `moment`; `shown` has its quantities that are
     not zero. To agree with a quantity that lags is no agreement, and nothing else may ask for another look.
     """
-    quantities = {symbol: shown.get(symbol, Decimal(0)) for symbol in motions}
-    stale = [known for symbol, known in motions.items() if not _is_fresh(quantities[symbol], moment, known, timing)]
-    return min((_shown_by(known, moment, timing) for known in stale), default=inf)
+    return {
+        symbol: _shown_by(known, moment, timing)
+        for symbol, known in motions.items()
+        if not _is_fresh(shown.get(symbol, Decimal(0)), moment, known, timing)
+    }
 
 
 def _pending(

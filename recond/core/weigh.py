@@ -25,8 +25,8 @@ class Both:
     """Both sides of one reading, compared and judged.
 
     `gone` are the instruments with something open on them that neither side shows, `brief` the symbols that have had no
-    drift for too short a time to end what is decided, or to be decided, on them, `long` those gone for so long that it
-    is believed unless the account contradicts it.
+    drift for too short a time, or in too old an answer, for anything to end or to be agreed on, `long` those gone for
+    so long that it is believed unless the account contradicts it.
     """
 
     holdings: Holdings
