@@ -237,6 +237,13 @@ def test_what_was_corrected_is_booked_twice_in_parts_or_at_once_too() -> None:
     apart = [halves[0], replace(halves[1], position_id=2, strategy_id="trend")]
     told = why(rows, base(rows, 15), changes=apart, corrections=[corrected(5)])
     assert causes(told) == [(Cause.LEDGER_EDIT, -2, "mean"), (Cause.LEDGER_EDIT, -3, "trend")]
+    opposite = [corrected(10, strategy="mean"), corrected(-5, strategy="mean", id=8)]
+    told = why(drift, base(drift, 15), changes=[change(5, strategy="mean")], corrections=opposite)
+    assert causes(told) == [(Cause.LEDGER_EDIT, -5, "mean")], "what was taken away is not booked by what adds"
+    part = drift_of("AAPL", 15, row("AAPL", "15.5", "mean"))
+    half = replace(corrected(1, strategy="mean"), after=Decimal("0.5"))
+    told = why(part, base(part, 15), changes=[change("0.5", strategy="mean")], corrections=[half])
+    assert causes(told) == [(Cause.DOUBLE_BOOKING, Decimal("-0.5"), "mean")]
     four = [corrected(1, strategy="mean", id=n) for n in range(7, 12)]
     told = why(drift, base(drift, 15), changes=[change(5, strategy="mean")], corrections=four)
     assert causes(told) == [(Cause.LEDGER_EDIT, -5, "mean")], "so many do not fit by chance only"
