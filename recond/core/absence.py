@@ -80,10 +80,8 @@ def unborne(
     """
     gap, doubt = _gap(holdings, account)
     if doubt is not None or account is None:
-        partly = account is not None and (
-            holdings.unreadable or any(p.market_value is None for p in holdings.positions)
-        )
-        return frozenset(each.symbol for each in gone if not (partly and each in long))
+        believed = long if account is not None and _unvalued(holdings) else frozenset()
+        return frozenset(each.symbol for each in gone if each not in believed)
     values = account.long_market_value, account.short_market_value
     grain = AGREEMENT * sum((abs(value) for value in values if value is not None), Decimal(0))
     costs = {each: baselines[each].cost_basis for each in gone if each in baselines}
@@ -111,17 +109,22 @@ def _gap(holdings: Holdings, account: AccountState | None) -> tuple[Decimal, str
         return nothing, "the account could not be read to prove it"
     if account.long_market_value is None or account.short_market_value is None:
         return nothing, "the account does not tell its market value"
-    if holdings.unreadable:
-        return nothing, "other positions were not readable"
-    shown = nothing
-    for position in holdings.positions:
-        if position.market_value is None:
-            return nothing, f"the value of {position.instrument.symbol} is not known"
-        shown += abs(position.market_value)
+    unvalued = _unvalued(holdings)
+    if unvalued is not None:
+        return nothing, unvalued
+    shown = sum((abs(p.market_value) for p in holdings.positions if p.market_value is not None), nothing)
     held = abs(account.long_market_value) + abs(account.short_market_value)
     if abs(held - shown) > AGREEMENT * held:
         return nothing, f"the account says {held:.2f} is held while positions worth {shown:.2f} are shown"
     return abs(held - shown), None
+
+
+def _unvalued(holdings: Holdings) -> str | None:
+    """Why it is not known what all that is shown is worth; None when it is."""
+    if holdings.unreadable:
+        return "other positions were not readable"
+    unknown = (p.instrument.symbol for p in holdings.positions if p.market_value is None)
+    return next((f"the value of {symbol} is not known" for symbol in unknown), None)
 
 
 def _equity_doubt(

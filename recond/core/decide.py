@@ -61,11 +61,10 @@ def decide(drift: Drift, explanation: Explanation, policy: Policy, matters: Matt
     stays so while its quantities stay.
     """
     decision, doubt = matters.decision, matters.doubt or explanation.wait
-    moved = decision and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger)
-    if decision is not None and moved and doubt is not None and decision.hold_id is None:
-        return _by_policy(drift, explanation, policy, matters, doubt, now)  # it waits for what can be believed
-    if decision is not None and moved:
-        return replace(_by_policy(drift, explanation, policy, matters, doubt, now), decision=_ended(decision, MOVED))
+    if decision is not None and (decision.broker_quantity, decision.ledger_quantity) != (drift.broker, drift.ledger):
+        outcome = _by_policy(drift, explanation, policy, matters, doubt, now)
+        waits = doubt is not None and decision.hold_id is None  # for what can be believed
+        return outcome if waits else replace(outcome, decision=_ended(decision, MOVED))
     if decision is not None and decision.hold_id is not None:
         outcome = _by_policy(drift, explanation, policy, matters, None, now)
         return replace(outcome, decision=_ended(decision, DONE))

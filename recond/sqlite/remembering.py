@@ -37,14 +37,6 @@ async def history(
         return History()
     symbols, first = json.dumps(list(since)), min(since.values())
     with own_tables():
-        changes = await fetch(
-            connection,
-            "SELECT seq, position_id, symbol, strategy_id, before, after, at FROM changes"
-            " WHERE account = ? AND symbol IN (SELECT value FROM json_each(?)) AND seq > ?"
-            " AND correction_id IS NULL ORDER BY seq",
-            (account, symbols, first),
-            _change,
-        )
         corrections = await fetch(
             connection,
             "SELECT c.id, c.run_id, c.position_id, c.asset_class, c.symbol, c.strategy_id, c.before, c.after,"
@@ -56,30 +48,30 @@ async def history(
             (account, symbols, time_text(corrected)),
             _correction,
         )
+        # What was booked before a correction that nothing explains does not explain it: the hour before it counts.
+        open_to_say = {c.instrument.symbol for c in corrections if not (c.proven or c.reversed)}
+        changes = await fetch(
+            connection,
+            "SELECT seq, position_id, symbol, strategy_id, before, after, at FROM changes"
+            " WHERE account = ? AND symbol IN (SELECT value FROM json_each(?)) AND seq > ? AND (seq > ? OR at >= ?)"
+            " AND correction_id IS NULL ORDER BY seq",
+            (
+                account,
+                symbols,
+                first - _ENTRIES_BACK if open_to_say else first,
+                first,
+                time_text(corrected - FILL_BEFORE),
+            ),
+            _change,
+        )
         executions = await keeping.executions(connection, account, executed, symbols)
         if amended or any(execution.previous_id for execution in executions):
             executions += await keeping.amendments(connection, account, executed, symbols, amended)
         consumed = await fetch(
             connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
         )
-        # What was booked before a correction that nothing explains does not explain it: the hour before it counts.
-        open_to_say = {c.instrument.symbol for c in corrections if not (c.proven or c.reversed)}
-        earlier = await fetch(
-            connection,
-            "SELECT seq, position_id, symbol, strategy_id, before, after, at FROM changes"
-            " WHERE account = ? AND symbol IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? AND at >= ?"
-            " AND correction_id IS NULL ORDER BY seq",
-            (
-                account,
-                json.dumps(sorted(open_to_say)),
-                first - _ENTRIES_BACK,
-                first,
-                time_text(corrected - FILL_BEFORE),
-            ),
-            _change,
-        )
-    others = (each for each in changes if each.seq > since[each.symbol] or each.symbol in open_to_say)
-    return History((*earlier, *others), tuple(corrections), executions, frozenset(consumed))
+    others = tuple(each for each in changes if each.seq > since[each.symbol] or each.symbol in open_to_say)
+    return History(others, tuple(corrections), executions, frozenset(consumed))
 
 
 def _change(

@@ -170,9 +170,11 @@ def _add_books(app: FastAPI, site: Site) -> None:
     async def of_run(collection: Collection, run_id: int) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         asked = LedgerQuery(collection, filters={"run_id": run_id}, limit=MAX_LIMIT)
-        while more := views.rows(await site.ledger.list(replace(asked, offset=len(rows)))):
-            rows += more
-        return rows
+        while True:
+            page = await site.ledger.list(replace(asked, offset=len(rows)))
+            rows += views.rows(page)
+            if not page.rows or len(rows) >= page.total:
+                return rows
 
     @app.get("/api/positions", response_model=Listing[PositionRow])
     async def positions(asked: Annotated[Positions, Query()], request: Request) -> Response:
