@@ -126,9 +126,8 @@ class Case:
         pages: int = PAGES,
     ) -> Findings:
         """Why the drifts are there."""
-        reading = LedgerReading(
-            (), seq=9, baselines=dict(BASES if bases is None else bases), unproven_since=unproven_since  # type: ignore[arg-type]
-        )  # fmt: skip
+        unproven = {} if unproven_since is None else {"AAPL": unproven_since}
+        reading = LedgerReading((), seq=9, baselines=dict(BASES if bases is None else bases), unproven=unproven)  # type: ignore[arg-type]
         asked = drifts or (DRIFT,)
         return await self.investigator.explain(asked, reading, {}, NOW, found or Found(), (), lambda: pages)
 
@@ -368,9 +367,9 @@ async def test_a_late_fill_is_not_used_twice_either() -> None:
     assert only(findings).cause is Cause.UNEXPLAINED
 
 
-async def explain_late(case: Case, unproven_since: datetime | None, *unproven: str) -> Findings:
+async def explain_late(case: Case, unproven_since: datetime | None, symbol: str = "TSLA") -> Findings:
     """What has come in meanwhile."""
-    reading = LedgerReading((), seq=9, unproven_since=unproven_since, unproven=frozenset(unproven))
+    reading = LedgerReading((), seq=9, unproven={} if unproven_since is None else {symbol: unproven_since})
     return await case.investigator.explain_late(reading, NOW, lambda: PAGES)
 
 

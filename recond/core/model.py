@@ -306,9 +306,9 @@ class LedgerReading:
     position the reader asked for. `adopted` is False until the account had its first wholly settled run.
     `settled_at` and `settled_seq` are time and journal position of the last run in which nothing was left unjudged:
     what neither side had then was flat. `lost` are rows that were open and are there no more, though nobody closed
-    them. `decisions` are those that nothing has come of yet. `unproven_since` is when the oldest correction of the
-    last days was made that no evidence has explained, `unproven` are the symbols of the oldest such. `repins` is how
-    often the account was pinned anew before.
+    them. `decisions` are those that nothing has come of yet. `unproven` are the symbols of the oldest corrections of
+    the last days that no evidence has explained, with when they were made. `repins` is how often the account was pinned
+    anew before.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -325,9 +325,13 @@ class LedgerReading:
     lost: tuple[LedgerRow, ...] = ()
     accepted: Mapping[Instrument, Accepted] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
-    unproven_since: datetime | None = None
-    unproven: frozenset[str] = frozenset()
+    unproven: Mapping[str, datetime] = field(default_factory=dict)
     repins: int = 0
+
+    @property
+    def unproven_since(self) -> datetime | None:
+        """When the oldest of the unproven was made."""
+        return min(self.unproven.values(), default=None)
 
 
 @dataclass(frozen=True, slots=True)

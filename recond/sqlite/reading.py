@@ -47,7 +47,6 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         row_of,
     )
     open_matters = await _open_matters(connection, account)
-    unproven = await _unproven(connection, account)
     facts = await fetch(
         connection,
         "SELECT adopted_at, equity, settled_at, settled_seq, repins FROM accounts WHERE name = ?",
@@ -70,8 +69,7 @@ async def read(connection: aiosqlite.Connection, account: str, since: int | None
         lost=tuple(row for row in open_matters.lost if isinstance(row, LedgerRow)),
         accepted={each.instrument: each for each in open_matters.accepted},
         decisions=tuple(open_matters.decisions),
-        unproven_since=min((at for _, at in unproven), default=None),
-        unproven=frozenset(symbol for symbol, _ in unproven),
+        unproven=dict(await _unproven(connection, account)),
         repins=repins,
     )
 
