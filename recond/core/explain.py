@@ -133,8 +133,9 @@ def _explain_one(
     changes = [change for change in known.changes if change.seq > base.seq]
     if len(moved) + len(changes) > EFFECTS_MAX:
         return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")
-    early = [e for e in moved if e.at <= base.at + SLACK]
-    sure = [e for e in moved if e.at > base.at + SLACK]
+    agreed = base.at + SLACK
+    early = [e for e in moved if e.at <= agreed]
+    sure = [e for e in moved if e.at > agreed]
     doubted = suspicion(drift, base, known.at)
     split: list[tuple[Effect, ...]] = [(doubted,)] if doubted is not None and doubted.cause is Cause.SPLIT else []
     # What is likeliest first: what was told since the baseline, a look that no trade has, then what may be older.
@@ -153,11 +154,11 @@ def _explain_one(
         found = fitting(early=early, booked=booked)
         proven = bool(found)
     found = found or ([(doubted,)] if doubted is not None else [])
-    if not drift.broker and any(effect.at <= base.at + SLACK for fit in found for effect in fit):
+    if not drift.broker and any(effect.at <= agreed for fit in found for effect in fit):
         proven = False  # what may have been booked before both sides agreed does not prove that a position is gone
     explaining = partial(_explanation, changes=changes, drift=drift, base=base, known=known, tolerance=tolerance)
     explanations = [made for fit in found if (made := explaining(fit)) is not None]
-    if any(part.cause is Cause.LEDGER_EDIT for each in explanations for part in each.parts):
+    if any(map(_tells_of_edits, explanations)):
         soon = any(change.at <= base.at + patience.late for change in changes)
         explanations = (soon and _made_up(early, found, explaining)) or explanations
     signatures = {tuple(sorted((p.cause, p.quantity, p.strategy_id or "") for p in e.parts)) for e in explanations}
@@ -187,9 +188,13 @@ def _made_up(
     for together in islice(sums_of(early, ZERO), MADE_UP_MAX):
         for fit in found:
             made = None if {*map(id, together)} & {*map(id, fit)} else explaining((*together, *fit))
-            if made is not None and all(part.cause is not Cause.LEDGER_EDIT for part in made.parts):
+            if made is not None and not _tells_of_edits(made):
                 return [made]
     return []
+
+
+def _tells_of_edits(explanation: Explanation) -> bool:
+    return any(part.cause is Cause.LEDGER_EDIT for part in explanation.parts)
 
 
 def _explanation(
