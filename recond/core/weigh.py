@@ -99,9 +99,10 @@ def undrifting(
     open_on = decided | {hold.instrument for hold in reading.holds}
     if not open_on:
         return frozenset(), frozenset()
-    unsettled = {drift.instrument.symbol for drift in comparison.drifts} | {each.symbol for each in comparison.unknown}
+    unsettled = {each.symbol for each in comparison.unknown} | ignore
+    unsettled |= {drift.instrument.symbol for drift in comparison.drifts}
     shown = {agreement.instrument.symbol for agreement in comparison.agreements}
-    quiet = {instrument for instrument in open_on if instrument.symbol not in unsettled | ignore}
+    quiet = {instrument for instrument in open_on if instrument.symbol not in unsettled}
     if None in unsettled:
         quiet = {instrument for instrument in quiet if instrument.symbol in shown}
     return frozenset(quiet & decided), frozenset(each for each in quiet if each.symbol not in shown)
