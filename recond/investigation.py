@@ -7,7 +7,7 @@ May not explain or decide anything itself, or fail a pass because evidence canno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from decimal import Decimal
 from recond.core.effects import moves
 from recond.core.evidence import executions_of, key, merged
 from recond.core.explain import Known, Patience, base_of, explain
+from recond.core.history import Wanted
 from recond.core.late import FILL_BEFORE, late_links
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
@@ -190,25 +191,20 @@ class Investigator:
         bases = await off_loop(len(drifts), self._bases, drifts, reading)
         since = {instrument.symbol: base.seq for instrument, base in bases.items() if base is not None}
         for entry in found.entries:
-            if entry.symbol is not None and entry.type != "FILL" and moves(entry):
+            if entry.symbol is not None and moves(entry):
                 since.setdefault(canonical_symbol(entry.symbol), reading.seq)
         since = {**dict.fromkeys(reading.unproven, reading.seq), **since}
-        late = None if reading.unproven_since is None else reading.unproven_since - FILL_BEFORE
-        executed = min(filter(None, (window, late, now)))
+        earlier = self._earlier(bases.values(), reading, found, now)
+        executed = min((now if window is None else window) - self._patience.late, *earlier.values(), now)
         told = [e for e in (*self._evidence.known(since), *found.executions) if e.symbol in since]
-        amended = {e.previous_id for e in told if e.previous_id is not None}
-        history = await self._ledger.history(
-            self._account,
-            since,
-            executed=executed - self._patience.late,
-            corrected=now - CORRECTED_BEFORE,
-            amended=amended,
-        )
+        amended = frozenset(e.previous_id for e in told if e.previous_id is not None)
+        wanted = Wanted(since, executed, now - CORRECTED_BEFORE, earlier, amended)
+        history = await self._ledger.history(self._account, wanted)
         executions: dict[Key, Execution] = {key(execution): execution for execution in history.executions}
         amended |= {e.previous_id for e in history.executions if e.previous_id is not None}
         for execution in told:
             linked = execution.previous_id is not None or execution.execution_id in amended
-            if linked or execution.at >= executed - self._patience.late:
+            if linked or execution.at >= executed:
                 before = executions.get(key(execution))
                 executions[key(execution)] = execution if before is None else merged(before, execution)
         return Known(
@@ -221,6 +217,26 @@ class Investigator:
             strategies=self._strategies,
             complete=found.complete,
         )
+
+    def _earlier(
+        self, bases: Iterable[Baseline | None], reading: LedgerReading, found: Found, now: datetime
+    ) -> dict[str, datetime]:
+        """From when on it matters what the ledger had booked before both sides agreed, or before a correction.
+
+        What explained an agreement explains nothing after it: fills shortly before it, and bookings of the days before.
+        """
+        earlier = {symbol: at - FILL_BEFORE for symbol, at in reading.unproven.items()}
+        days: dict[str, datetime] = {}
+        for entry in found.entries:
+            if entry.symbol is not None and entry.at is not None and moves(entry):
+                symbol = canonical_symbol(entry.symbol)
+                days[symbol] = min(entry.at, days.get(symbol, entry.at))
+        late, oldest = self._patience.late, now - LOOK_BACK_MAX
+        for base in filter(None, bases):
+            symbol = base.instrument.symbol
+            moments = base.at - late, days.get(symbol), earlier.get(symbol)
+            earlier[symbol] = max(min(filter(None, moments)), oldest) - late
+        return earlier
 
     async def _with_more(
         self,

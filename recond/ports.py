@@ -6,14 +6,14 @@ May not contain behaviour, know an adapter, or let a library's error through: ad
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recond.core.history import History
+from recond.core.history import History, Wanted
 from recond.core.model import AccountState, Activities, Decision, Execution, Holdings, LedgerReading, Order
 from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
@@ -223,22 +223,12 @@ class Ledger(Protocol):
         """The account's executions dated at or after that moment, in no promised order."""
         ...
 
-    async def history(
-        self,
-        account: str,
-        since: Mapping[str, int],
-        *,
-        executed: datetime,
-        corrected: datetime,
-        amended: Set[str] = frozenset(),
-    ) -> History:
-        """What is remembered of these symbols: others' changes after the journal position given for each.
+    async def history(self, account: str, wanted: Wanted) -> History:
+        """What is remembered of the symbols that are wanted.
 
-        Where a correction is unproven also those of the hour before it, which tell what was booked already.
-        Their executions are those from the moment `executed` on, their corrections those from `corrected` on;
-        `consumed` names the activities of the account that have explained something already. When one of those
-        executions amends another, or `amended` names execution ids, all that amend or are amended come too, however
-        old: a bust tells nothing without what it takes back.
+        `consumed` names the activities of the account that have explained something already. When one of the executions
+        amends another, or `wanted.amended` names some, all that amend or are amended come too, however old: a bust
+        tells nothing without what it takes back.
         """
         ...
 

@@ -7,7 +7,7 @@ May not share code with the adapters.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from typing import TypeVar
 from recond.core.absence import Guards
 from recond.core.conclude import numbered, withhold
 from recond.core.decide import Policy
-from recond.core.history import Change, History
+from recond.core.history import Change, History, Wanted
 from recond.core.judge import Timing
 from recond.core.model import (
     Accepted,
@@ -276,21 +276,19 @@ class FakeLedger:
     async def executions(self, account: str, since: datetime) -> tuple[Execution, ...]:
         return tuple(execution for execution in self.kept if execution.at >= since)
 
-    async def history(
-        self,
-        account: str,
-        since: Mapping[str, int],
-        *,
-        executed: datetime,
-        corrected: datetime,
-        amended: Set[str] = frozenset(),
-    ) -> History:
-        changes = [c for c in self.changes if c.symbol in since and c.seq > since[c.symbol]]
-        mine = [e for e in self.kept if e.symbol in since]
-        executions = [e for e in mine if e.at >= executed]
-        if amended or any(e.previous_id for e in executions):
-            named = {*amended, *(e.previous_id for e in mine if e.previous_id is not None)}
-            executions += [e for e in mine if e.at < executed and (e.previous_id or e.execution_id in named)]
+    async def history(self, account: str, wanted: Wanted) -> History:
+        never = datetime.max.replace(tzinfo=UTC)
+        changes = [
+            c
+            for c in self.changes
+            if c.symbol in wanted.since
+            and (c.seq > wanted.since[c.symbol] or c.at >= wanted.earlier.get(c.symbol, never))
+        ]
+        mine = [e for e in self.kept if e.symbol in wanted.since]
+        executions = [e for e in mine if e.at >= wanted.executed]
+        if wanted.amended or any(e.previous_id for e in executions):
+            named = {*wanted.amended, *(e.previous_id for e in mine if e.previous_id is not None)}
+            executions += [e for e in mine if e.at < wanted.executed and (e.previous_id or e.execution_id in named)]
         return History(changes=tuple(changes), executions=tuple(executions))
 
     async def changed_accounts(self) -> frozenset[str]:

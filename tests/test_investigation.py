@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from recond.core.evidence import key
-from recond.core.history import History, PastCorrection
+from recond.core.history import History, PastCorrection, Wanted
 from recond.core.model import Activities, Activity, Baseline, Cause, Drift, LedgerReading, Order
 from recond.core.run import Explanation
 from recond.evidence import Evidence
@@ -24,7 +24,19 @@ from recond.investigation import (
     Investigator,
 )
 from recond.ports import BrokerUnavailable
-from tests.core.stories import BASE_AT, NOW, PATIENCE, STRATEGIES, TOLERANCE, base, booking, causes, corrected, fill
+from tests.core.stories import (
+    BASE_AT,
+    NOW,
+    PATIENCE,
+    STRATEGIES,
+    TOLERANCE,
+    base,
+    booking,
+    causes,
+    change,
+    corrected,
+    fill,
+)
 from tests.core.strategies import drift_of, row
 from tests.fakes import FakeBroker, FakeLedger
 
@@ -79,20 +91,12 @@ class RememberingLedger(FakeLedger):
 
     corrections: tuple[PastCorrection, ...] = ()
     consumed: frozenset[str] = frozenset()
-    asked: list[tuple[Mapping[str, int], datetime, datetime]] = field(default_factory=list)
+    asked: list[Wanted] = field(default_factory=list)
 
-    async def history(
-        self,
-        account: str,
-        since: Mapping[str, int],
-        *,
-        executed: datetime,
-        corrected: datetime,
-        amended: Set[str] = frozenset(),
-    ) -> History:
-        self.asked.append((dict(since), executed, corrected))
-        told = await super().history(account, since, executed=executed, corrected=corrected, amended=amended)
-        known = tuple(c for c in self.corrections if c.instrument.symbol in since)
+    async def history(self, account: str, wanted: Wanted) -> History:
+        self.asked.append(wanted)
+        told = await super().history(account, wanted)
+        known = tuple(c for c in self.corrections if c.instrument.symbol in wanted.since)
         return replace(told, corrections=known, consumed=self.consumed)
 
 
@@ -205,7 +209,35 @@ async def test_a_very_old_baseline_does_not_make_the_broker_list_a_year() -> Non
     case = Case()
     await case.explain(bases={DRIFT.instrument: replace(BASES[DRIFT.instrument], at=NOW - timedelta(days=300))})
     assert case.broker.asked == [("bookings", NOW - LOOK_BACK_MAX), ("all", NOW - LOOK_BACK_MAX)]
-    assert case.ledger.asked[0] == ({"AAPL": 5}, NOW - LOOK_BACK_MAX - PATIENCE.late, NOW - CORRECTED_BEFORE)
+    oldest = NOW - LOOK_BACK_MAX - PATIENCE.late
+    assert case.ledger.asked[0] == Wanted({"AAPL": 5}, oldest, NOW - CORRECTED_BEFORE, {"AAPL": oldest})
+
+
+async def test_what_was_booked_before_both_sides_agreed_is_asked_for() -> None:
+    """From shortly before the fills that may be in the agreement already, and from the day of a booking on."""
+    for entries, begin in (
+        ((), BASE_AT - PATIENCE.late),
+        ((booking("ACATS", 5, -900), booking("ACATS", 5, -600, number=2)), BASE_AT - timedelta(hours=15)),
+        ((booking("ACATS", 5, -900, symbol="MSFT"), booking("FEE", 1, -900), trade(5, -900)), BASE_AT - PATIENCE.late),
+    ):
+        case = Case()
+        since = BASE_AT - timedelta(days=2)
+        await case.explain(found=Found(since, since, entries))
+        (asked,) = case.ledger.asked
+        assert asked.earlier == {"AAPL": begin - PATIENCE.late}
+
+
+async def test_a_booking_of_the_day_that_was_booked_already_explains_nothing() -> None:
+    """The ledger had it before both sides agreed; what the fills of that day booked does not hide one that it lacks."""
+    day = BASE_AT.replace(hour=0)
+    for booked, cause in (((5, 5), Cause.UNEXPLAINED), ((5,), Cause.TRANSFER), ((5, 5, 1), Cause.TRANSFER)):
+        case = Case(AskedBroker(booked=[booking("ACATS", 5, -900)]))
+        assert case.broker.booked[0].at == day
+        case.ledger.kept.append(fill(5, -30))
+        for number, quantity in enumerate(booked):
+            at = day + timedelta(hours=14, minutes=31 + number)
+            case.ledger.changes.append(replace(change(quantity, seq=number + 1), at=at))
+        assert only(await case.explain()).cause is cause, booked
 
 
 async def test_a_broker_that_cannot_tell_leaves_it_unexplained() -> None:

@@ -15,18 +15,16 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 
-from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, root, waited_for
+from recond.core.effects import Effect, bookings, by_root, by_symbol, fills, in_time, root, waited_for
 from recond.core.exact import exactly
 from recond.core.fitting import fits, in_order
 from recond.core.history import Change, PastCorrection
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument
-from recond.core.ownership import Matched, excess_parts, match, parts_of, sums_of
+from recond.core.ownership import MATCHED_MAX, SLACK, Matched, booked_before, excess_parts, match, parts_of, sums_of
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
 from recond.core.symbols import option_underlying
 
-SLACK = timedelta(seconds=2)
-EFFECTS_MAX = 500
 MADE_UP_MAX = 50
 ZERO = Decimal(0)
 ADOPTED = "found at the account's first contact"
@@ -128,10 +126,9 @@ def _explain_one(
 ) -> Explanation:
     """One instrument, of which all is that is `known`; shares that contracts `delivered` are on suspicion only."""
     since = base.at - patience.late
-    moved = tuple(e for e in fills(known.executions, drift.instrument.symbol, known.strategies) if e.at >= since)
-    booked = tuple(e for e in bookings(known.activities, drift.instrument, known.used) if _until(e) >= since)
+    moved, booked = _left_to_explain(drift, base, known, since, patience.late)
     changes = [change for change in known.changes if change.seq > base.seq]
-    if len(moved) + len(changes) > EFFECTS_MAX:
+    if len(moved) + len(changes) > MATCHED_MAX:
         return _unexplained(drift, base, known, f"{len(moved)} fills and {len(changes)} bookings are too many to match")
     agreed = base.at + SLACK
     early = [e for e in moved if e.at <= agreed]
@@ -174,6 +171,24 @@ def _explain_one(
     if any(_is_cut(part, base) for part in made.parts):
         wait = "cash in lieu of fractions would explain the count: its activity is waited for"
     return replace(made, proven=False, text=f"{made.text}; suspected until an activity proves it", wait=wait)
+
+
+def _left_to_explain(
+    drift: Drift, base: Baseline, known: Known, since: datetime, late: timedelta
+) -> tuple[list[Effect], list[Effect]]:
+    """The fills and bookings that may have moved it since the baseline: what was booked by then has done so before."""
+    moved = fills(known.executions, drift.instrument.symbol, known.strategies)
+    booked = bookings(known.activities, drift.instrument, known.used)
+    before = sorted((e for e in (*moved, *booked) if e.at <= base.at + SLACK), key=in_time)
+    changes = [change for change in known.changes if change.seq <= base.seq]
+    gone = {id(e) for e in booked_before(before, changes, since, late)}
+    for effect in booked:
+        if effect.at <= since <= _until(effect):
+            gone |= {id(effect)} & {id(e) for e in booked_before(before, changes, effect.at, late)}
+    return (
+        [e for e in moved if e.at >= since and id(e) not in gone],
+        [e for e in booked if _until(e) >= since and id(e) not in gone],
+    )
 
 
 def _made_up(

@@ -1,4 +1,4 @@
-"""What the ledger remembers of an instrument: what others changed, and what recond corrected.
+"""What the ledger remembers of an instrument: what others changed, what recond corrected, and how it is asked.
 
 Owns these values; all are frozen. Units are those of `recond.core.model`.
 May not hold behaviour beyond what follows from a value's own fields.
@@ -6,7 +6,8 @@ May not hold behaviour beyond what follows from a value's own fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -51,6 +52,21 @@ class PastCorrection:
     def quantity(self) -> Decimal:
         """What it added, signed."""
         return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of the ledger's memory, by symbol: others' changes `since` a position in the journal.
+
+    `earlier` are moments from which on those before that position are wanted too, as far back as the ledger looks.
+    `executed` and `corrected` say from when on executions and corrections are. `amended` are execution ids.
+    """
+
+    since: Mapping[str, int]
+    executed: datetime
+    corrected: datetime
+    earlier: Mapping[str, datetime] = field(default_factory=dict)
+    amended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate, combinations
 
@@ -20,6 +20,10 @@ from recond.core.run import Part
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})
 """What a platform books of its own accord."""
 SUBSETS_MAX, RUNS_MAX, TWICE_MAX = 12, 60, 3
+MATCHED_MAX = 500
+"""How many effects and changes are matched with each other at most."""
+SLACK = timedelta(seconds=2)
+"""How far the broker's clock and the journal's may be apart."""
 ZERO = Decimal(0)
 UNDONE = frozenset({Cause.MISSED_FILL, Cause.EXTERNAL_TRADE, Cause.FILL, Cause.UNEXPLAINED, Cause.AMBIGUOUS})
 """Causes of corrections that a platform may book once more, when it learns of the fill at last."""
@@ -52,6 +56,24 @@ def match(effects: Sequence[Effect], changes: Sequence[Change]) -> Matched:
         booked += [(change, lump) for change in beyond if lump]
         return Matched(tuple(_without(left, lump)), (), tuple(booked))
     return Matched(tuple(left), tuple(beyond), tuple(booked))
+
+
+def booked_before(
+    effects: Sequence[Effect], changes: Sequence[Change], begin: datetime, late: timedelta
+) -> tuple[Effect, ...]:
+    """Which of these effects, from `begin` on, the changes have booked; none when in doubt.
+
+    It is doubted while a change may be that of an effect `late` before, which looks alike in constant trading, when
+    none of the effects is behind a change, and above a bound of work.
+    """
+    if any(begin - late <= effect.at < begin for effect in effects):
+        return ()
+    since = [effect for effect in effects if effect.at >= begin]
+    journal = [change for change in changes if change.at >= begin - SLACK]
+    if not (since and journal) or len(since) + len(journal) > MATCHED_MAX:
+        return ()
+    matched = match(since, journal)
+    return () if matched.beyond else tuple(effect for _change, group in matched.booked for effect in group)
 
 
 def _without(left: Sequence[Effect], group: Sequence[Effect]) -> list[Effect]:

@@ -7,7 +7,7 @@ May not decide anything about positions; whoever else writes is kept in order by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import aiosqlite
 
-from recond.core.history import History
+from recond.core.history import History, Wanted
 from recond.core.model import Decision, Execution, LedgerReading
 from recond.core.repin import Repin, Repinned
 from recond.core.run import Record, Run
@@ -196,19 +196,9 @@ class SqliteLedger:
         """See `Ledger.executions`."""
         return await self._reader.reading(lambda connection: keeping.executions(connection, account, since))
 
-    async def history(
-        self,
-        account: str,
-        since: Mapping[str, int],
-        *,
-        executed: datetime,
-        corrected: datetime,
-        amended: Set[str] = frozenset(),
-    ) -> History:
+    async def history(self, account: str, wanted: Wanted) -> History:
         """See `Ledger.history`."""
-        return await self._reader.reading(
-            lambda connection: remembering.history(connection, account, since, executed, corrected, amended)
-        )
+        return await self._reader.reading(lambda connection: remembering.history(connection, account, wanted))
 
     async def forget(self, before: datetime, at_most: int) -> int:
         """See `Ledger.forget`. What is old is looked for without the write lock, which bots wait for."""

@@ -7,13 +7,10 @@ May not write, or read what nobody has asked to have explained.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
-from datetime import datetime
 
 import aiosqlite
 
-from recond.core.history import Change, History, PastCorrection
-from recond.core.late import FILL_BEFORE
+from recond.core.history import Change, History, PastCorrection, Wanted
 from recond.core.model import Cause, Instrument
 from recond.sqlite import keeping
 from recond.sqlite.connection import fetch
@@ -24,18 +21,11 @@ _ENTRIES_BACK = 10_000
 """Entries of the journal, of all symbols, in which earlier bookings are looked for."""
 
 
-async def history(
-    connection: aiosqlite.Connection,
-    account: str,
-    since: Mapping[str, int],
-    executed: datetime,
-    corrected: datetime,
-    amended: Set[str],
-) -> History:
+async def history(connection: aiosqlite.Connection, account: str, wanted: Wanted) -> History:
     """All of `Ledger.history`, within the transaction that is open."""
-    if not since:
+    if not wanted.since:
         return History()
-    symbols, first = json.dumps(list(since)), min(since.values())
+    symbols = json.dumps(list(wanted.since))
     with own_tables():
         corrections = await fetch(
             connection,
@@ -45,33 +35,37 @@ async def history(
             " FROM corrections AS c LEFT JOIN explanations AS e ON e.correction_id ="
             " (SELECT min(k.id) FROM corrections AS k WHERE k.run_id = c.run_id AND k.symbol = c.symbol)"
             " WHERE c.account = ? AND c.symbol IN (SELECT value FROM json_each(?)) AND c.at >= ? ORDER BY c.id",
-            (account, symbols, time_text(corrected)),
+            (account, symbols, time_text(wanted.corrected)),
             _correction,
         )
-        # What was booked before a correction that nothing explains does not explain it: the hour before it counts.
-        open_to_say = {c.instrument.symbol for c in corrections if not (c.proven or c.reversed)}
         changes = await fetch(
             connection,
-            "SELECT seq, position_id, symbol, strategy_id, before, after, at FROM changes"
-            " WHERE account = ? AND symbol IN (SELECT value FROM json_each(?)) AND seq > ? AND (seq > ? OR at >= ?)"
-            " AND correction_id IS NULL ORDER BY seq",
-            (
-                account,
-                symbols,
-                first - _ENTRIES_BACK if open_to_say else first,
-                first,
-                time_text(corrected - FILL_BEFORE),
-            ),
+            "SELECT c.seq, c.position_id, c.symbol, c.strategy_id, c.before, c.after, c.at"
+            " FROM json_each(?) AS of CROSS JOIN changes AS c WHERE c.account = ? AND c.symbol = of.key"
+            " AND c.seq > json_extract(of.value, '$[0]') AND c.correction_id IS NULL"
+            " AND (c.seq > json_extract(of.value, '$[1]') OR c.at >= json_extract(of.value, '$[2]')) ORDER BY c.seq",
+            (_bounds(wanted), account),
             _change,
         )
-        executions = await keeping.executions(connection, account, executed, symbols)
-        if amended or any(execution.previous_id for execution in executions):
-            executions += await keeping.amendments(connection, account, executed, symbols, amended)
+        executions = await keeping.executions(connection, account, wanted.executed, symbols)
+        if wanted.amended or any(execution.previous_id for execution in executions):
+            executions += await keeping.amendments(connection, account, wanted.executed, symbols, wanted.amended)
         consumed = await fetch(
             connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
         )
-    others = tuple(each for each in changes if each.seq > since[each.symbol] or each.symbol in open_to_say)
-    return History(others, tuple(corrections), executions, frozenset(consumed))
+    return History(tuple(changes), tuple(corrections), executions, frozenset(consumed))
+
+
+def _bounds(wanted: Wanted) -> str:
+    """For each symbol the position after which entries are looked at, that after which all count, else from when."""
+    first = min(wanted.since.values()) - _ENTRIES_BACK
+    earlier = {symbol: time_text(at) for symbol, at in wanted.earlier.items()}
+    return json.dumps(
+        {
+            symbol: (first if symbol in earlier else since, since, earlier.get(symbol))
+            for symbol, since in wanted.since.items()
+        }
+    )
 
 
 def _change(

@@ -89,6 +89,69 @@ def test_a_class_without_tolerance_has_none() -> None:
         assert made[drift.instrument].cause is cause
 
 
+SOON, LONG_AGO = -0.2, -0.6
+
+
+@pytest.mark.parametrize(
+    ("minutes", "booked", "cause"),
+    [
+        ([SOON], [], Cause.FILL),
+        ([SOON], [(5, 5, SOON)], Cause.UNEXPLAINED),
+        ([SOON, SOON], [(5, 6, SOON)], Cause.FILL),
+        ([SOON, SOON], [(5, 5, SOON), (5, 6, SOON)], Cause.UNEXPLAINED),
+        ([SOON, SOON], [(5, 5, SOON)], Cause.FILL),
+        ([SOON, SOON], [(5, 4, SOON), (5, 5, SOON)], Cause.UNEXPLAINED),
+        ([SOON, SOON], [(10, 5, SOON)], Cause.UNEXPLAINED),
+        ([SOON], [(5, 4, SOON), (1, 5, SOON)], Cause.FILL),
+        ([LONG_AGO, SOON], [(5, 5, SOON)], Cause.FILL),
+        ([2 * LONG_AGO, SOON], [(5, 5, SOON)], Cause.UNEXPLAINED),
+        ([SOON], [(5, 5, 2 * LONG_AGO)], Cause.FILL),
+    ],
+    ids=[
+        "not booked",
+        "booked before",
+        "one of two since",
+        "one of two before and one since",
+        "one of two",
+        "both",
+        "both at once",
+        "beside what nothing explains",
+        "may be that of the one before",
+        "cannot be that of the one long before",
+        "of another before",
+    ],
+)  # fmt: skip
+def test_a_fill_that_was_booked_before_both_agreed_explains_nothing(
+    minutes: list[float], booked: list[tuple[int, int, float]], cause: Cause
+) -> None:
+    """Both sides had it. When it is doubted, it may have come after them still."""
+    told = [fill(5, minute, order=f"o{n}") for n, minute in enumerate(minutes)]
+    changes = [change(quantity, minute + 0.05, seq=seq) for quantity, seq, minute in booked]
+    since = int(sum(each.quantity for each in changes if each.seq > 5))
+    drift = drift_of("AAPL", 15 + since, row("AAPL", 10 + since))
+    assert why(drift, base(drift, 10), executions=told, changes=changes).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("booked", "cause"),
+    [
+        ([], Cause.TRANSFER),
+        ([-800], Cause.UNEXPLAINED),
+        ([-901], Cause.TRANSFER),
+        ([-800, -700], Cause.TRANSFER),
+    ],
+    ids=["not booked", "booked that day", "before that day", "more than is known of"],
+)
+def test_a_booking_of_a_day_that_was_booked_on_it_explains_nothing(booked: list[float], cause: Cause) -> None:
+    """It has only its day, so what explained it is looked for from the day on; a fill of as much is another matter."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    changes = [change(5, minute, seq=number) for number, minute in enumerate(booked, start=1)]
+    for activities, executions in (([booking("ACATS", 5, -900)], []), ([booking("ACATS", 5, -900)], [fill(5, -60)])):
+        also = [change(5, -59, seq=4)] if executions else []
+        told = why(drift, base(drift, 10), activities=activities, executions=executions, changes=[*changes, *also])
+        assert told.cause is cause
+
+
 def test_what_may_be_missing_from_the_evidence_is_said() -> None:
     """A list that was cut short may hold the explanation."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))

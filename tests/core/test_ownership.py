@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from recond.core.effects import Effect, fills
 from recond.core.history import Change
 from recond.core.model import Cause, Instrument
-from recond.core.ownership import RUNS_MAX, SUBSETS_MAX, excess_parts, match, parts_of, sums_of
+from recond.core.ownership import (
+    MATCHED_MAX,
+    RUNS_MAX,
+    SLACK,
+    SUBSETS_MAX,
+    booked_before,
+    excess_parts,
+    match,
+    parts_of,
+    sums_of,
+)
 from tests.core.stories import BASE_AT, NOW, STRATEGIES, change, corrected, fill
 from tests.core.strategies import drift_of, row
 
@@ -37,6 +47,28 @@ def lacks(made: list[Effect], *changes: Change) -> tuple[list[Decimal], list[Dec
     """What is left of the effects, and of the changes."""
     matched = match(made, changes)
     return [e.quantity for e in matched.lack], [c.quantity for c in matched.beyond]
+
+
+def test_what_was_booked_before_is_matched_up_to_a_bound() -> None:
+    """Many bookings of many fills are not set against each other: none of them is said to be booked then."""
+    made = effects(*[1] * (MATCHED_MAX // 2))
+    booked = [entry(1, n + 1.5) for n in range(len(made))]
+    late = timedelta(seconds=25)
+    assert {*booked_before(made, booked, BASE_AT, late)} == {*made}
+    assert booked_before(made, [*booked, entry(1, 0.5)], BASE_AT, late) == ()
+
+
+def test_what_was_booked_before_begins_at_the_moment_named() -> None:
+    """From it on, and with changes a little before it, since the clocks are two; what may be of earlier is doubted."""
+    late, second = timedelta(seconds=25), timedelta(seconds=1)
+    [made] = effects(5)
+    for begin, booked in ((made.at, (made,)), (made.at + second, ()), (made.at + late, ()), (made.at - late, (made,))):
+        assert booked_before([made], [entry(5, 1.1)], begin, late) == booked
+    older = replace(made, at=made.at - late)
+    for ago, booked in ((timedelta(), ()), (second, (made,))):
+        assert booked_before([replace(older, at=older.at - ago), made], [entry(5, 1.1)], made.at, late) == booked
+    for at, booked in ((made.at - SLACK, (made,)), (made.at - SLACK - second, ())):
+        assert booked_before([made], [replace(entry(5, 1), at=at)], made.at, late) == booked
 
 
 @given(st.lists(st.integers(-9, 9).filter(bool), max_size=7), st.integers(-20, 20))

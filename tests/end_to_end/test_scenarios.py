@@ -591,6 +591,29 @@ async def coin_deposit(stage: Stage) -> None:
 
 
 @scenario
+async def booked_fill_explains_once(stage: Stage) -> None:
+    """A fill that both sides have is no explanation, when as much again comes from nowhere a moment later."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("silent", symbol="AAPL", qty=10)
+    await only(stage, "unexplained")
+    assert stage.rows() == {("AAPL", "mean"): D(20)}
+
+
+@scenario
+async def booked_transfer_explains_once(stage: Stage) -> None:
+    """Nor is a transfer that the platform has booked by itself, though the broker tells only its day."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
+    stage.book("AAPL", 5, "mean")
+    await stage.settled()
+    stage.do("silent", symbol="AAPL", qty=5)
+    await only(stage, "unexplained")
+    assert stage.rows() == {("AAPL", "mean"): D(20)}
+
+
+@scenario
 async def unknown_until_told(stage: Stage) -> None:
     """Unexplained at first; the transfer that is booked later explains that correction, and nothing else."""
     stage.bought("AAPL", 10)
@@ -608,7 +631,7 @@ async def unknown_until_told(stage: Stage) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
     """All scenarios, played at once."""
     folder: Path = tmp_path_factory.mktemp("scenarios")
-    told_by_the_stream_alone = ("trade_bust", "trade_correct")
+    told_by_the_stream_alone = ("trade_bust", "trade_correct", "booked_transfer_explains_once")
     streaming = {*list(TABLE)[::2], *told_by_the_stream_alone}
     return asyncio.run(play(folder, TABLE, POLICIES, streaming=tuple(streaming)))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from recond.core.history import Wanted
 from recond.core.model import Activity, Cause, Execution
 from recond.core.run import Explanation, LateLink, Outcome, Part, Record
 from recond.sqlite.ledger import SqliteLedger
@@ -133,7 +134,7 @@ async def test_a_late_explanation_is_written_once_and_ends_the_search(
         assert (covered(plain), explains(plain)) == ({("main", "AAPL", "o1", "3"): 1}, {"a1": 1})
     told = plain.execute("SELECT correction_id, run_id, cause, explanation FROM explanations").fetchall()
     assert told == [(1, 2, "transfer", "explained later")]
-    history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
+    history = await ledger.history("main", Wanted({"AAPL": 0}, NOW, NOW))
     assert [(c.id, c.cause, c.proven) for c in history.corrections] == [
         (1, Cause.TRANSFER, True),
         (2, Cause.TRANSFER, True),

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from recond.core.history import History
+from recond.core.history import History, Wanted
 from recond.core.model import Activity, Cause, Execution
 from recond.core.run import Explanation, Part
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
+from recond.sqlite.remembering import _ENTRIES_BACK
 from tests.sqlite.passes import NOW, UPSERT, a_record, an_outcome, bot, opening, setting
 
 
@@ -26,7 +27,7 @@ async def test_changes_are_others_and_after_the_position_of_their_symbol(
     rows = {row.symbol: row for row in reading.rows}
     await ledger.record(a_record(1, reading, an_outcome("AAPL", "7", setting(rows["AAPL"], "7"))))
     plain.execute("UPDATE positions SET strategy_id = 'mean' WHERE symbol = 'AAPL' AND account = 'main'")
-    history = await ledger.history("main", {"AAPL": 1, "MSFT": 0}, executed=NOW, corrected=NOW)
+    history = await ledger.history("main", Wanted({"AAPL": 1, "MSFT": 0}, NOW, NOW))
     told = [(c.symbol, c.strategy_id, c.before, c.after, c.quantity) for c in history.changes]
     assert told == [
         ("MSFT", None, 0, 1, 1),
@@ -37,29 +38,41 @@ async def test_changes_are_others_and_after_the_position_of_their_symbol(
     ]
     assert {c.position_id for c in history.changes if c.symbol == "AAPL"} == {rows["AAPL"].id}
     assert [c.seq for c in history.changes] == sorted(c.seq for c in history.changes)
-    assert await ledger.history("main", {}, executed=NOW, corrected=NOW) == History()
+    assert await ledger.history("main", Wanted({}, NOW, NOW)) == History()
 
 
-async def test_changes_from_before_an_unproven_correction_are_told(
-    ledger: SqliteLedger, plain: sqlite3.Connection
-) -> None:
-    """They tell what was booked already; where all is proven, and from more than an hour before, none are."""
-    for symbol in ("AAPL", "MSFT"):
+async def test_earlier_changes_are_told_where_they_are_wanted(ledger: SqliteLedger, plain: sqlite3.Connection) -> None:
+    """Of these symbols, from that moment on, each once and recond's own never; of the others none."""
+    for symbol in ("AAPL", "MSFT", "TSLA"):
         plain.execute(UPSERT, (symbol, "1"))
     reading = await ledger.read("main", None)
     rows = {row.symbol: row for row in reading.rows}
-    unsure = replace(setting(rows["AAPL"], "7"), proven=False)
-    await ledger.record(
-        a_record(1, reading, an_outcome("AAPL", "7", unsure), an_outcome("MSFT", "7", setting(rows["MSFT"], "7")))
-    )
-    plain.execute("UPDATE positions SET quantity = 8 WHERE symbol = 'MSFT'")
-    since = {"AAPL": 9, "MSFT": 2}
-    history = await ledger.history("main", since, executed=NOW, corrected=NOW)
-    assert [(c.symbol, c.quantity) for c in history.changes] == [("AAPL", 1), ("MSFT", 1)]
-    history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
-    assert [(c.symbol, c.quantity) for c in history.changes] == [("AAPL", 1)], "each once"
-    later = datetime.now(UTC) + timedelta(hours=2)
-    assert [c.symbol for c in (await ledger.history("main", since, executed=NOW, corrected=later)).changes] == ["MSFT"]
+    await ledger.record(a_record(1, reading, an_outcome("AAPL", "7", setting(rows["AAPL"], "7"))))
+    for symbol in ("MSFT", "AAPL"):
+        plain.execute("UPDATE positions SET quantity = quantity + 2 WHERE symbol = ?", (symbol,))
+    [second] = plain.execute("SELECT at FROM changes WHERE seq = 5").fetchone()
+    at, since = datetime.fromisoformat(second).replace(tzinfo=UTC), {"AAPL": 4, "MSFT": 9, "TSLA": 9}
+    old, millisecond = at - timedelta(days=1), timedelta(milliseconds=1)
+    for earlier, told in (
+        ({}, [("AAPL", 2)]),
+        ({"AAPL": old}, [("AAPL", 1), ("AAPL", 2)]),
+        ({"MSFT": at, "AAPL": at}, [("MSFT", 2), ("AAPL", 2)]),
+        ({"MSFT": at + millisecond, "AAPL": at + timedelta(days=1)}, [("AAPL", 2)]),
+    ):
+        history = await ledger.history("main", Wanted(since, NOW, NOW, earlier))
+        assert [(c.symbol, c.quantity) for c in history.changes] == told, earlier
+
+
+async def test_earlier_changes_are_looked_for_in_the_last_of_the_journal_only(
+    ledger: SqliteLedger, plain: sqlite3.Connection
+) -> None:
+    """However much was booked since, the search has an end."""
+    plain.execute(UPSERT, ("AAPL", "1"))
+    [at] = plain.execute("SELECT at FROM changes").fetchone()
+    old = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    for back, told in ((_ENTRIES_BACK, [1]), (_ENTRIES_BACK + 1, [])):
+        history = await ledger.history("main", Wanted({"AAPL": back}, NOW, NOW, {"AAPL": old}))
+        assert [c.quantity for c in history.changes] == told
 
 
 async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger) -> None:
@@ -73,7 +86,7 @@ async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger
     rows = {row.symbol: row for row in reading.rows}
     undoing = replace(setting(rows["AAPL"], "3"), reverses=1)
     await ledger.record(a_record(2, reading, an_outcome("AAPL", "3", undoing)))
-    history = await ledger.history("main", {"AAPL": 0, "MSFT": 0}, executed=NOW, corrected=NOW)
+    history = await ledger.history("main", Wanted({"AAPL": 0, "MSFT": 0}, NOW, NOW))
     assert [(c.id, c.run_id, c.instrument.symbol, c.strategy_id, c.quantity) for c in history.corrections] == [
         (1, 1, "AAPL", "mean", 5),
         (2, 1, "MSFT", None, 2),
@@ -86,9 +99,9 @@ async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger
     ]
     assert {c.position_id for c in history.corrections} == {row.id for row in rows.values()}
     later = NOW + timedelta(microseconds=1)
-    assert (await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=later)).corrections == ()
-    assert (await ledger.history("other", {"AAPL": 0}, executed=NOW, corrected=NOW)).corrections == ()
-    assert len((await ledger.history("main", {"MSFT": 0}, executed=NOW, corrected=NOW)).corrections) == 1
+    assert (await ledger.history("main", Wanted({"AAPL": 0}, NOW, later))).corrections == ()
+    assert (await ledger.history("other", Wanted({"AAPL": 0}, NOW, NOW))).corrections == ()
+    assert len((await ledger.history("main", Wanted({"MSFT": 0}, NOW, NOW))).corrections) == 1
 
 
 async def test_executions_are_told_from_the_moment_on(ledger: SqliteLedger) -> None:
@@ -99,7 +112,7 @@ async def test_executions_are_told_from_the_moment_on(ledger: SqliteLedger) -> N
     before = replace(told, at=NOW - timedelta(microseconds=1), order_id="o2", execution_id="x0", previous_id=None)
     await ledger.keep("main", [told, before, replace(told, symbol="MSFT")])
     await ledger.keep("other", [replace(told, order_id="o3")])
-    history = await ledger.history("main", {"AAPL": 0}, executed=NOW, corrected=NOW)
+    history = await ledger.history("main", Wanted({"AAPL": 0}, NOW, NOW))
     assert history.executions == (told,)
 
 
@@ -115,7 +128,7 @@ async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) 
 
     async def told(*amended: str, symbol: str = "AAPL") -> set[Execution]:
         since = {symbol: 0}
-        history = await ledger.history("main", since, executed=NOW, corrected=NOW, amended=frozenset(amended))
+        history = await ledger.history("main", Wanted(since, NOW, NOW, amended=frozenset(amended)))
         assert len(set(history.executions)) == len(history.executions)
         return set(history.executions)
 
@@ -133,7 +146,7 @@ async def test_used_activities_are_told_whatever_their_symbol(ledger: SqliteLedg
     outcome = replace(an_outcome("AAPL", "5", opening("AAPL", "5")), explanation=why)
     await ledger.record(replace(a_record(1, await ledger.read("main", None), outcome), activities=tuple(entries)))
     for account, used in (("main", {"a0"}), ("other", set())):
-        history = await ledger.history(account, {"TSLA": 0}, executed=NOW, corrected=NOW)
+        history = await ledger.history(account, Wanted({"TSLA": 0}, NOW, NOW))
         assert history.consumed == used
 
 
