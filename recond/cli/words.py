@@ -111,7 +111,7 @@ def _behind(change: Mapping[str, Any]) -> list[str]:
     if change["who"] != "recond":
         return ["by the platform"]
     known = "" if change["proven"] else ", suspected"
-    undone = f", undoing correction {change['reverses']}" if change["reverses"] else ""
+    undone = "".join(f", undoing correction {each}" for each in change["reverses"])
     made = f"correction {change['correctionId']} of run {change['runId']} ({text(change['trigger'])})"
     lines = [f"by recond: {made}: {text(change['cause'])}{known}{undone}"]
     lines += [text(change["explanation"])] if change["explanation"] else []

@@ -175,7 +175,7 @@ def _change(drift: Drift, row: LedgerRow, share: Share, explanation: Explanation
         asset_id=None if drift.position is None else drift.position.asset_id,
         entry_price=_entry(drift, row, share.quantity, explanation),
         proven=explanation.proven,
-        reverses=next((p.reverses for p in explanation.parts if p.reverses is not None and p.row_id == row.id), None),
+        reverses=tuple(p.reverses for p in explanation.parts if p.reverses is not None and p.row_id == row.id),
     )
 
 

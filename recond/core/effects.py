@@ -98,7 +98,7 @@ def owner(execution: Execution, strategies: Mapping[str, str]) -> tuple[Cause, s
 
 
 def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str, str]) -> tuple[Effect, ...]:
-    """The fills of the symbol that no correction has covered, in the order of their time; busts and corrections too.
+    """The fills of the symbol that have explained nothing yet, in the order of their time; busts and corrections too.
 
     What takes another execution back is left out while that one is not known. It counts from what an earlier one has
     left of it: told twice it takes nothing back twice.
@@ -117,7 +117,7 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
             if execution.execution_id is not None:
                 now[execution.execution_id] = before, quantity
             quantity -= left
-        if execution.covered_by is not None or not quantity:
+        if (execution.covered_by, execution.accepted_in) != (None, None) or not quantity:
             continue
         cause, whose = owner(before or execution, strategies)
         label = f"{quantity:f} in order {execution.order_id}"

@@ -69,6 +69,7 @@ def merged(before: Execution, again: Execution) -> Execution:
         client_order_id=before.client_order_id or again.client_order_id,
         previous_id=before.previous_id or again.previous_id,
         covered_by=before.covered_by if before.covered_by is not None else again.covered_by,
+        accepted_in=before.accepted_in if before.accepted_in is not None else again.accepted_in,
     )
 
 

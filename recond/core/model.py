@@ -125,7 +125,8 @@ class Execution:
 
     `client_order_id` is None while it is not known whose order it was. `previous_id` names the execution that a bust
     or correction is about: then `quantity` is what is true instead of it (0 for a bust). `covered_by` is the
-    correction whose quantity has it already.
+    correction whose quantity has it already, `accepted_in` the run in which an operator let the ledger stand without
+    it.
     """
 
     symbol: str
@@ -140,6 +141,7 @@ class Execution:
     client_order_id: str | None = None
     previous_id: str | None = None
     covered_by: int | None = None
+    accepted_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

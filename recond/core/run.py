@@ -94,7 +94,7 @@ class Correction:
     asset_id: str | None = None
     entry_price: Decimal | None = None
     proven: bool = True
-    reverses: int | None = None
+    reverses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ May not choose a row or a quantity; the core did.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ async def correct(
                 decimal_text(step.correction.after),
                 step.correction.cause,
                 step.correction.proven,
-                step.correction.reverses,
+                json.dumps(step.correction.reverses) if step.correction.reverses else None,
                 at,
             )
             for step in steps

@@ -19,7 +19,7 @@ from recond.sqlite.text import decimal_text, money_text, parse_decimal, parse_mo
 
 _COLUMNS = (
     "account, execution_id, order_id, cum_qty, symbol, strategy_id, quantity, price, position_qty, at, client_order_id,"
-    " previous_id, covered_by"
+    " previous_id, covered_by, accepted_in"
 )
 _AT_ONCE = 200
 """Rows in a statement, when there are many: at each one its thread and the event loop's wait for each other."""
@@ -60,6 +60,7 @@ def _row(account: str, execution: Execution) -> tuple[Value, ...]:
         execution.client_order_id,
         execution.previous_id,
         execution.covered_by,
+        execution.accepted_in,
     )
 
 
@@ -108,6 +109,7 @@ def _execution(
     client_order_id: str | None,
     previous_id: str | None,
     covered_by: int | None,
+    accepted_in: int | None,
 ) -> Execution:
     return Execution(
         symbol=symbol,
@@ -122,6 +124,7 @@ def _execution(
         client_order_id=client_order_id,
         previous_id=previous_id,
         covered_by=covered_by,
+        accepted_in=accepted_in,
     )
 
 

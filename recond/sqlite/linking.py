@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Literal
 
 import aiosqlite
 
@@ -47,7 +48,11 @@ async def link(connection: aiosqlite.Connection, run: Run, at: str) -> None:
         if any(part.comes_from is not None for part in outcome.explanation.parts):
             symbols.add(outcome.drift.instrument.symbol)  # its rows came with the old name's outcome
         first = min((id_ for (symbol, _), id_ in by_row.items() if symbol in symbols), default=None)
-        for part in outcome.explanation.parts if first is not None else ():
+        for part in outcome.explanation.parts:
+            if first is None:
+                if outcome.accepted is not None:
+                    await _accept(connection, run, part)
+                continue
             whose = by_row.get((outcome.drift.instrument.symbol, part.strategy_id), first)
             await _consume(connection, run.account, whose or first, part)
     for late in run.late_links:
@@ -67,24 +72,41 @@ async def _consume(connection: aiosqlite.Connection, account: str, correction_id
     await _use_up(connection, account, correction_id, part.activities)
 
 
+async def _accept(connection: aiosqlite.Connection, run: Run, part: Part) -> None:
+    """What made a difference that is accepted now explains no other one."""
+    await _cover(connection, run.account, run.id, part.executions, by="accepted_in")
+    await _use_up(connection, run.account, run.id, part.activities, by="accepted_in")
+
+
 async def _cover(
-    connection: aiosqlite.Connection, account: str, correction_id: int | None, keys: Sequence[Key]
+    connection: aiosqlite.Connection,
+    account: str,
+    what_id: int | None,
+    keys: Sequence[Key],
+    *,
+    by: Literal["covered_by", "accepted_in"] = "covered_by",
 ) -> None:
     await write(
         connection,
-        "UPDATE executions SET covered_by = ? WHERE account = ? AND symbol = ? AND order_id = ?"
-        " AND coalesce(cum_qty, execution_id, '') = ? AND covered_by IS NULL",
-        ((correction_id, account, symbol, order_id, _told(told)) for symbol, order_id, told in keys),
+        f"UPDATE executions SET {by} = ? WHERE account = ? AND symbol = ? AND order_id = ?"  # noqa: S608 - constants
+        " AND coalesce(cum_qty, execution_id, '') = ? AND covered_by IS NULL AND accepted_in IS NULL",
+        ((what_id, account, symbol, order_id, _told(told)) for symbol, order_id, told in keys),
     )
 
 
 async def _use_up(
-    connection: aiosqlite.Connection, account: str, correction_id: int | None, ids: Iterable[str]
+    connection: aiosqlite.Connection,
+    account: str,
+    what_id: int | None,
+    ids: Iterable[str],
+    *,
+    by: Literal["explains", "accepted_in"] = "explains",
 ) -> None:
     await write(
         connection,
-        "UPDATE activities SET explains = ? WHERE account = ? AND id = ? AND explains IS NULL",
-        ((correction_id, account, id_) for id_ in ids),
+        f"UPDATE activities SET {by} = ? WHERE account = ? AND id = ?"  # noqa: S608 - constants
+        " AND explains IS NULL AND accepted_in IS NULL",
+        ((what_id, account, id_) for id_ in ids),
     )
 
 

@@ -6,9 +6,9 @@ May not change anything, or take a column's name from outside into a statement.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from types import MappingProxyType
 
 import aiosqlite
@@ -31,6 +31,7 @@ class _Shelf:
     numbers: frozenset[str]
     filters: frozenset[str]
     flags: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
     joined: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
     order: str = "id DESC"
@@ -80,6 +81,7 @@ _SHELVES = MappingProxyType(
             ),
             numbers=frozenset(_words("before after")),
             flags=frozenset({"proven"}),
+            lists=frozenset({"reverses"}),
             filters=frozenset(_words("symbol run_id position_id strategy_id action cause")),
             table=CORRECTIONS,
         ),
@@ -121,6 +123,7 @@ _SHELVES = MappingProxyType(
             columns=HISTORY,
             numbers=frozenset(_words("before after")),
             flags=frozenset({"proven"}),
+            lists=frozenset({"reverses"}),
             filters=frozenset(_words("symbol strategy_id position_id")),
             order="seq DESC",
             table=CHANGES,
@@ -173,8 +176,10 @@ def _conditions(shelf: _Shelf, query: Query) -> tuple[str, list[Value]]:
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 
-def _shown(shelf: _Shelf, name: str, value: Value) -> Decimal | Value:
+def _shown(shelf: _Shelf, name: str, value: Value) -> object:
     """The value as the port gives it."""
+    if name in shelf.lists:
+        return [] if value is None else json.loads(str(value))
     if name in shelf.flags:
         return None if value is None else bool(value)
     return parse_money(str(value)) if name in shelf.numbers and value is not None else value

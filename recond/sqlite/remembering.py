@@ -31,7 +31,8 @@ async def history(connection: aiosqlite.Connection, account: str, wanted: Wanted
             connection,
             "SELECT c.id, c.run_id, c.position_id, c.asset_class, c.symbol, c.strategy_id, c.before, c.after,"
             " coalesce(e.cause, c.cause), c.at, c.proven OR e.id IS NOT NULL,"
-            " EXISTS (SELECT 1 FROM corrections AS r WHERE r.reverses = c.id)"
+            " EXISTS (SELECT 1 FROM corrections AS r, json_each(r.reverses) AS undone WHERE r.account = c.account"
+            " AND r.symbol = c.symbol AND r.reverses IS NOT NULL AND undone.value = c.id)"
             " FROM corrections AS c LEFT JOIN explanations AS e ON e.correction_id ="
             " (SELECT min(k.id) FROM corrections AS k WHERE k.run_id = c.run_id AND k.symbol = c.symbol)"
             " WHERE c.account = ? AND c.symbol IN (SELECT value FROM json_each(?)) AND c.at >= ? ORDER BY c.id",
@@ -51,7 +52,11 @@ async def history(connection: aiosqlite.Connection, account: str, wanted: Wanted
         if wanted.amended or any(execution.previous_id for execution in executions):
             executions += await keeping.amendments(connection, account, wanted.executed, symbols, wanted.amended)
         consumed = await fetch(
-            connection, "SELECT id FROM activities WHERE account = ? AND explains IS NOT NULL", (account,), str
+            connection,
+            "SELECT id FROM activities WHERE account = ?1 AND explains IS NOT NULL"
+            " UNION ALL SELECT id FROM activities WHERE account = ?1 AND accepted_in IS NOT NULL",
+            (account,),
+            str,
         )
     return History(tuple(changes), tuple(corrections), executions, frozenset(consumed))
 

@@ -118,8 +118,8 @@ class CorrectionRow(Row):
     cause: Cause
     proven: bool
     """False while nothing proves the cause; `laterCause` is what evidence has shown since."""
-    reverses: int | None
-    """The correction that it undoes."""
+    reverses: tuple[int, ...]
+    """The corrections that it undoes."""
     at: datetime
     later_cause: Cause | None
     later_explanation: str | None
@@ -234,7 +234,7 @@ class HistoryRow(Row):
     trigger: str | None
     cause: Cause | None
     proven: bool | None
-    reverses: int | None
+    reverses: tuple[int, ...]
     explanation: str | None
     later_cause: Cause | None
     later_explanation: str | None

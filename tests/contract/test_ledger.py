@@ -481,10 +481,11 @@ async def test_the_history_leads_from_a_quantity_to_what_made_it(desk: Desk) -> 
     part = Part(Cause.EXTERNAL_TRADE, Decimal(2), executions=(key(fill),))
     change = an_outcome("AAPL", "8", setting(await desk.row("AAPL"), "8"), cause=Cause.EXTERNAL_TRADE)
     change = replace(change, explanation=replace(change.explanation, parts=(part,)))
-    change = replace(change, corrections=(replace(change.corrections[0], proven=False, cause=Cause.EXTERNAL_TRADE),))
+    made_so = replace(change.corrections[0], proven=False, cause=Cause.EXTERNAL_TRADE, reverses=(3, 4))
+    change = replace(change, corrections=(made_so,))
     await desk.ledger.record(replace(a_record(1, reading, change), executions=(fill,)))
     [made] = (await desk.ledger.list(Query(Collection.CORRECTIONS))).rows
-    assert made["later_cause"] is None
+    assert (made["later_cause"], made["reverses"]) == (None, [3, 4])
     link = LateLink(int(str(made["id"])), Cause.CRYPTO_FEE, "explained later", activities=("a-1",))
     await desk.ledger.record(Record(replace(a_run(2), late_links=(link,)), activities=(fee,)))
 
@@ -496,7 +497,8 @@ async def test_the_history_leads_from_a_quantity_to_what_made_it(desk: Desk) -> 
     [execution], [activity] = newest["executions"], newest["activities"]  # type: ignore[misc]
     assert [execution[name] for name in ("order_id", "price", "client_order_id")] == ["order", Decimal("9.5"), "x-1"]
     assert (activity["id"], activity["type"]) == ("a-1", "CFEE")
-    assert [oldest[name] for name in ("who", "before", "after", "cause", "executions")] == ["platform", 0, 5, None, []]
+    told = [oldest[name] for name in ("who", "before", "after", "cause", "executions", "reverses")]
+    assert (told, newest["reverses"]) == (["platform", 0, 5, None, [], []], [3, 4])
     assert (await desk.ledger.list(Query(Collection.HISTORY, account="other"))).total == 0
     [made] = (await desk.ledger.list(Query(Collection.CORRECTIONS))).rows
     assert (made["later_cause"], made["proven"]) == ("crypto_fee", False)

@@ -389,11 +389,14 @@ def test_a_correction_says_what_it_undoes_and_whether_it_is_proven() -> None:
     """Only that of the row whose double booking it is; a suspicion stays one in every row."""
     twice = Part(Cause.DOUBLE_BOOKING, Decimal(-5), owned=True, strategy_id="beta", row_id=2, reverses=7)
     made = correct(drift_of("AAPL", 13, *two(10, 5)), parts(twice, owned(3, "alpha"))) or ()
-    assert {c.strategy_id: (c.after, c.reverses) for c in made} == {"alpha": (13, None), "beta": (0, 7)}
+    assert {c.strategy_id: (c.after, c.reverses) for c in made} == {"alpha": (13, ()), "beta": (0, (7,))}
     assert all(c.proven for c in made)
     edit = Part(Cause.LEDGER_EDIT, Decimal(-1), owned=True, strategy_id="beta", row_id=2)
     (both,) = correct(drift_of("AAPL", 13, *two(10, 9)), parts(edit, twice)) or ()
-    assert (both.after, both.reverses) == (3, 7)
+    assert (both.after, both.reverses) == (3, (7,))
+    again = replace(twice, quantity=Decimal(-1), reverses=8)
+    (all_of_it,) = correct(drift_of("AAPL", 13, *two(10, 9)), parts(twice, again)) or ()
+    assert (all_of_it.after, all_of_it.reverses) == (3, (7, 8))
     for drift in (drift_of("AAPL", 18, *two(10, 5)), drift_of("AAPL", 18), drift_of("AAPL", 0, *two(10, 5))):
         unsure = correct(drift, Explanation(Cause.UNEXPLAINED, "text"))
         assert unsure

@@ -360,7 +360,8 @@ def test_a_fill_long_before_the_baseline_explains_nothing() -> None:
 def test_a_fill_that_a_correction_covers_explains_nothing_more() -> None:
     """Each execution is consumed once."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))
-    assert why(drift, base(drift, 10), executions=[fill(5, covered_by=3)]).cause is Cause.UNEXPLAINED
+    for mark in ("covered_by", "accepted_in"):
+        assert why(drift, base(drift, 10), executions=[fill(5, **{mark: 3})]).cause is Cause.UNEXPLAINED  # type: ignore[arg-type]
 
 
 def test_what_came_last_may_not_be_shown_yet() -> None:

@@ -591,6 +591,31 @@ async def coin_deposit(stage: Stage) -> None:
 
 
 @scenario
+@on('default = "manual"')
+async def accepted_evidence_explains_once(stage: Stage) -> None:
+    """A transfer or a fill that made a difference which an operator has accepted does not explain as much again."""
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
+    stage.trade("MSFT", 5, None)
+    await stage.found("transfer", "external_trade")
+    for conflict in (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]:
+        body = {"resolution": "use_db", "by": "ann", "note": "mine"}
+        async with stage.daemon.session.post(f"/api/conflicts/{conflict['id']}/resolve", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+    await stage.settled()
+    before = len(await stage.drifts())
+    for symbol in ("AAPL", "MSFT"):
+        stage.do("silent", symbol=symbol, qty=5)
+
+    async def both() -> bool:
+        await stage.daemon.reconcile(account=stage.name, wait=2)
+        return {drift["symbol"] for drift in (await stage.drifts())[before:]} == {"AAPL", "MSFT"}
+
+    await stage.until(both, "two drifts")
+    assert {drift["cause"] for drift in (await stage.drifts())[before:]} == {"unexplained"}
+
+
+@scenario
 async def booked_fill_explains_once(stage: Stage) -> None:
     """A fill that both sides have is no explanation, when as much again comes from nowhere a moment later."""
     stage.bought("AAPL", 10)
@@ -631,8 +656,9 @@ async def unknown_until_told(stage: Stage) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
     """All scenarios, played at once."""
     folder: Path = tmp_path_factory.mktemp("scenarios")
-    told_by_the_stream_alone = ("trade_bust", "trade_correct", "booked_transfer_explains_once")
-    streaming = {*list(TABLE)[::2], *told_by_the_stream_alone}
+    told_by_the_stream_alone = {"trade_bust", "trade_correct"}
+    at_once = {"accepted_evidence_explains_once", "booked_transfer_explains_once"}
+    streaming = {*list(TABLE)[::2], *told_by_the_stream_alone, *at_once}
     return asyncio.run(play(folder, TABLE, POLICIES, streaming=tuple(streaming)))
 
 

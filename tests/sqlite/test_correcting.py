@@ -70,11 +70,11 @@ async def test_what_a_correction_undoes_and_whether_it_is_proven_is_written_down
     """Both are there for good, as the core said."""
     await ledger.record(a_record(1, await ledger.read("main", None), an_outcome("AAPL", "5", opening("AAPL", "5"))))
     reading = await ledger.read("main", None)
-    undoing = replace(setting(reading.rows[0], "3"), proven=False, reverses=1)
+    undoing = replace(setting(reading.rows[0], "3"), proven=False, reverses=(1, 9))
     await ledger.record(a_record(2, reading, an_outcome("AAPL", "3", undoing)))
     assert plain.execute("SELECT id, proven, reverses FROM corrections ORDER BY id").fetchall() == [
         (1, 1, None),
-        (2, 0, 1),
+        (2, 0, "[1, 9]"),
     ]
 
 

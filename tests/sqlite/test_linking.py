@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from recond.core.evidence import key
 from recond.core.history import Wanted
-from recond.core.model import Activity, Cause, Execution
+from recond.core.model import Accepted, Activity, Cause, Execution
 from recond.core.run import Explanation, LateLink, Outcome, Part, Record
 from recond.sqlite.ledger import SqliteLedger
 from tests.sqlite.passes import NOW, a_record, an_outcome, instrument, opening, setting
@@ -103,6 +104,28 @@ async def test_evidence_of_what_was_not_corrected_stays_free(ledger: SqliteLedge
     record = a_record(1, await ledger.read("main", None), open_still)
     await ledger.record(replace(record, activities=(activity(1),), executions=(execution("o1", "3"),)))
     assert (covered(plain), explains(plain)) == ({("main", "AAPL", "o1", "3"): None}, {"a1": None})
+
+
+async def test_what_made_an_accepted_difference_explains_no_other(
+    ledger: SqliteLedger, plain: sqlite3.Connection
+) -> None:
+    """It is no correction's, and is consumed all the same; with a correction it is that one's, as ever."""
+    record = a_record(1, await ledger.read("main", None), explained(an_outcome("AAPL", "3"), part(activities="a1")))
+    fills = [execution("o1", "3"), execution("o2", "3")]
+    await ledger.record(replace(record, activities=(activity(1), activity(2), activity(3)), executions=tuple(fills)))
+    await ledger.keep("other", fills)
+    accepted = Accepted(instrument("AAPL"), Decimal(3), NOW, "ann")
+    stands = replace(explained(an_outcome("AAPL", "3"), part(None, key(fills[1]), activities="a2")), accepted=accepted)
+    scaled = explained(an_outcome("MSFT", "3", opening("MSFT", "3")), part(activities="a3"))
+    scaled = replace(scaled, accepted=replace(accepted, instrument=instrument("MSFT")))
+    await ledger.record(a_record(2, await ledger.read("main", None), stands, scaled))
+    assert explains(plain) == {"a1": None, "a2": None, "a3": 1}
+    history = await ledger.history("main", Wanted({"AAPL": 0}, NOW, NOW))
+    assert history.consumed == {"a2", "a3"}
+    told = {each.order_id: (each.covered_by, each.accepted_in) for each in history.executions}
+    assert told == {"o1": (None, None), "o2": (None, 2)}
+    assert [each.accepted_in for each in await ledger.executions("other", NOW)] == [None, None]
+    assert plain.execute("SELECT id, accepted_in FROM activities WHERE accepted_in").fetchall() == [("a2", 2)]
 
 
 async def test_both_legs_of_a_new_name_are_consumed(ledger: SqliteLedger, plain: sqlite3.Connection) -> None:

@@ -84,7 +84,7 @@ async def test_corrections_say_what_is_known_of_them_by_now(ledger: SqliteLedger
     reading = await ledger.read("main", None)
     assert reading.unproven_since is None  # they were made long ago, by the clock that does not stand still
     rows = {row.symbol: row for row in reading.rows}
-    undoing = replace(setting(rows["AAPL"], "3"), reverses=1)
+    undoing = replace(setting(rows["AAPL"], "3"), reverses=(9, 1))
     await ledger.record(a_record(2, reading, an_outcome("AAPL", "3", undoing)))
     history = await ledger.history("main", Wanted({"AAPL": 0, "MSFT": 0}, NOW, NOW))
     assert [(c.id, c.run_id, c.instrument.symbol, c.strategy_id, c.quantity) for c in history.corrections] == [

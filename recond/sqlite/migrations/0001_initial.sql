@@ -103,14 +103,14 @@ CREATE TABLE corrections (
     after TEXT NOT NULL,
     cause TEXT NOT NULL,
     proven INTEGER NOT NULL DEFAULT 0,   -- whether evidence said why; `explanations` has what came later
-    reverses INTEGER,                    -- the correction that this one undoes
+    reverses TEXT,                       -- the corrections that this one undoes, as JSON; NULL: none
     at TEXT NOT NULL,
     UNIQUE (position_id, version)
 ) STRICT;
 
 CREATE INDEX corrections_of_run ON corrections (run_id, symbol);
 CREATE INDEX corrections_of_symbol ON corrections (account, symbol, id);
-CREATE INDEX corrections_reversing ON corrections (reverses) WHERE reverses IS NOT NULL;
+CREATE INDEX corrections_reversing ON corrections (account, symbol) WHERE reverses IS NOT NULL;
 CREATE INDEX corrections_unproven ON corrections (account, at) WHERE proven = 0;
 
 -- What evidence that came later says of a correction; it changes no quantity.
@@ -545,11 +545,13 @@ CREATE TABLE activities (
     net_amount TEXT,
     status TEXT,
     explains INTEGER,                -- the correction that this activity explains
+    accepted_in INTEGER,             -- the run in which an operator let the ledger stand without it
     PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX activities_by_time ON activities (account, at);
 CREATE INDEX activities_explaining ON activities (explains) WHERE explains IS NOT NULL;
+CREATE INDEX activities_accepted ON activities (account) WHERE accepted_in IS NOT NULL;
 
 -- Fills known from the stream or the activities, each once. `covered_by` is the correction whose quantity has it.
 CREATE TABLE executions (
@@ -566,7 +568,8 @@ CREATE TABLE executions (
     at TEXT NOT NULL,                -- the broker's time
     client_order_id TEXT,            -- NULL: not known
     previous_id TEXT,                -- the execution that this bust or correction is about
-    covered_by INTEGER
+    covered_by INTEGER,
+    accepted_in INTEGER              -- the run in which an operator let the ledger stand without it
 ) STRICT;
 
 CREATE UNIQUE INDEX executions_once ON executions (account, order_id, symbol, coalesce(cum_qty, execution_id, ''));
