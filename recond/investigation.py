@@ -278,9 +278,10 @@ class Investigator:
         """The fills of which it makes a difference whose they were, and whose orders nobody has read."""
         if not self._strategies:
             return []
-        parts = [part for e in findings.explanations.values() for part in e.parts if part.cause is Cause.FILL]
-        keys = {k for part in parts for k in part.executions}
-        return [e for e in known.executions if key(e) in keys and e.client_order_id is None]
+        parts = [part for e in findings.explanations.values() for part in e.parts if not part.owned]
+        keys = {k for part in parts if part.cause in (Cause.FILL, Cause.BUST_OR_CORRECT) for k in part.executions}
+        read = {e.order_id for e in known.executions if e.client_order_id is not None}
+        return [e for e in known.executions if key(e) in keys and e.order_id not in read]
 
     def _orders(self, findings: Findings, known: Known, asked: Set[str]) -> list[str]:
         """The orders of those fills, each once, that have not been asked for."""

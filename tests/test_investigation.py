@@ -267,6 +267,19 @@ async def test_an_order_is_asked_for_when_it_matters_whose_it_was() -> None:
     assert without.broker.asked == []
 
 
+async def test_whose_was_taken_back_is_asked_for_too() -> None:
+    """A bust is of the strategy whose fill it takes back; of one that is known nobody is asked."""
+    for client, asked in ((None, [("order", "o1")]), ("trend-1", []), ("app", [])):
+        case = Case(AskedBroker(clients={"o1": "mean-7"}), strategies=STRATEGIES)
+        case.ledger.kept.append(fill(5, -999, client=client, execution_id="x1"))
+        case.evidence.add([fill(0, 5, execution_id="x2", previous_id="x1")])
+        drift = drift_of("AAPL", 5, row("AAPL", 10, "mean"))
+        explanation = only(await case.explain(drift, bases={drift.instrument: base(drift, 10)}))
+        whose = {None: "mean", "trend-1": "trend", "app": None}[client]
+        assert causes(explanation) == [(Cause.BUST_OR_CORRECT, -5, whose)]
+        assert [each for each in case.broker.asked if each[0] == "order"] == asked
+
+
 def many(broker: AskedBroker, count: int = 8) -> tuple[Case, Drift]:
     """So many fills of one share that were not booked, each of its own order, and one of five that was."""
     drift = drift_of("AAPL", 10 + count + 5, row("AAPL", 15))

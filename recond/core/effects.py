@@ -100,18 +100,26 @@ def owner(execution: Execution, strategies: Mapping[str, str]) -> tuple[Cause, s
 def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str, str]) -> tuple[Effect, ...]:
     """The fills of the symbol that have explained nothing yet, in the order of their time; busts and corrections too.
 
-    What takes another execution back is left out while that one is not known. It counts from what an earlier one has
-    left of it: told twice it takes nothing back twice.
+    What takes another execution back is left out while that one is not known: by its id, or as the only fill of the
+    order of which nobody has told the id. It counts from what an earlier one has left of it: told twice it takes
+    nothing back twice.
     """
     known = sorted((e for e in executions if e.symbol == symbol), key=lambda e: (e.at, _words(key(e))))
     first = {each.execution_id: each for each in known if each.execution_id is not None and each.previous_id is None}
     now = {id_: (each, each.quantity) for id_, each in first.items()}
+    nameless: dict[str, list[Execution]] = {}
+    for each in known:
+        if each.execution_id is None and each.previous_id is None:
+            nameless.setdefault(each.order_id, []).append(each)
     effects = []
     for execution in known:
         quantity, before, id_ = execution.quantity, None, execution.previous_id
         if id_ is not None:
             if id_ not in now:
-                continue
+                only = nameless.pop(execution.order_id, [])
+                if len(only) != 1:
+                    continue
+                now[id_] = only[0], only[0].quantity
             before, left = now[id_]
             now[id_] = before, quantity
             if execution.execution_id is not None:
@@ -119,7 +127,8 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
             quantity -= left
         if (execution.covered_by, execution.accepted_in) != (None, None) or not quantity:
             continue
-        cause, whose = owner(before or execution, strategies)
+        told = execution if before is None or (before.strategy_id, before.client_order_id) == (None, None) else before
+        cause, whose = owner(told, strategies)
         label = f"{quantity:f} in order {execution.order_id}"
         if before is not None:
             cause = Cause.BUST_OR_CORRECT

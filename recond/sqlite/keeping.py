@@ -88,6 +88,8 @@ async def amendments(
     sql = (
         f"SELECT {_COLUMNS} FROM executions WHERE {mine} AND at < ?3 AND (previous_id IS NOT NULL"  # noqa: S608
         " OR execution_id IN (SELECT value FROM json_each(?4))"
+        f" OR execution_id IS NULL AND order_id IN (SELECT order_id FROM executions WHERE {mine}"
+        " AND previous_id IS NOT NULL)"
         f" OR execution_id IN (SELECT previous_id FROM executions WHERE {mine} AND previous_id IS NOT NULL))"
     )
     values = account, symbols, time_text(before), json.dumps(sorted(amended))

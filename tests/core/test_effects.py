@@ -90,8 +90,25 @@ def test_what_is_taken_back_is_its_owners() -> None:
 def test_what_takes_back_something_unknown_is_left_out() -> None:
     """How much of it there was is not known, so nothing can be said."""
     assert quantities(fill(5, 1, execution_id="x1"), taken_back(0, "x7", 2, 2)) == [5]
-    assert quantities(fill(5, 1), taken_back(0, "x7", 2, 2)) == [5]
+    assert quantities(fill(5, 1, order="other"), taken_back(0, "x7", 2, 2)) == [5]
+    assert quantities(fill(5, 1), fill(2, 1.5, cum=7), taken_back(0, "x7", 2, 2)) == [5, 2]
     assert quantities(fill(5, 1, execution_id="x1"), taken_back(3, "x7", 2, 2), taken_back(0, "x2", 3, 3)) == [5]
+
+
+def test_the_only_fill_of_an_order_without_an_id_is_what_is_taken_back() -> None:
+    """REST tells no execution ids; it is one fill, so it is taken back once, by whichever of its names."""
+    assert quantities(fill(5, 1), taken_back(3, "x7", 2, 2), taken_back(0, "x2", 3, 3)) == [5, -2, -3]
+    assert quantities(fill(5, 1), taken_back(0, "x7", 2, 2), taken_back(0, "x8", 3, 3)) == [5, -5]
+    told = fill(5, 1, execution_id="x1"), fill(2, 1.5, cum=7), taken_back(0, "x7", 2, 2), taken_back(0, "x1", 3, 3)
+    assert quantities(*told) == [5, 2, -2, -5]
+
+
+@pytest.mark.parametrize("client", ["mean-1", None])
+def test_whose_was_taken_back_is_told_by_what_took_it_back_when_the_fill_does_not(client: str | None) -> None:
+    """A fill that REST told of does not say whose order it was."""
+    took = replace(taken_back(0, "x1", 2, 2), client_order_id=client)
+    effect = fills([fill(5, 1, execution_id="x1"), took], "AAPL", STRATEGIES)[1]
+    assert (effect.cause, effect.owned, effect.whose) == (Cause.BUST_OR_CORRECT, client is not None, client and "mean")
 
 
 @given(st.permutations(range(6)))

@@ -123,7 +123,9 @@ async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) 
     made = Execution("AAPL", old + timedelta(days=1), Decimal(4), "o1", execution_id="x2", previous_id="x1")
     other = Execution("AAPL", old, Decimal(7), "o2", Decimal(7), Decimal(10), "y1")
     bust = Execution("AAPL", NOW, Decimal(0), "o1", execution_id="x3", previous_id="x2")
-    await ledger.keep("main", [bought, made, other])
+    nameless = [Execution("AAPL", old, Decimal(1), order, Decimal(1), Decimal(10)) for order in ("o3", "o4")]
+    again = Execution("AAPL", NOW, Decimal(0), "o3", execution_id="z3", previous_id="z2")
+    await ledger.keep("main", [bought, made, other, *nameless])
     await ledger.keep("other", [replace(bought, order_id="o9")])
 
     async def told(*amended: str, symbol: str = "AAPL") -> set[Execution]:
@@ -137,6 +139,8 @@ async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) 
     await ledger.keep("main", [bust])
     assert await told() == {bought, made, bust}
     assert await told("x1", symbol="MSFT") == set()
+    await ledger.keep("main", [again])
+    assert await told() == {bought, made, bust, nameless[0], again}
 
 
 async def test_used_activities_are_told_whatever_their_symbol(ledger: SqliteLedger) -> None:
