@@ -229,7 +229,7 @@ class Reconciler:
             sightings=judgement.sightings,
             again_s=again_s,
             saving=found.saving,
-            explained_s=began_s if anew else memory.explained_s,
+            explained_s=memory.explained_at(began_s, rules.timing.settle_s) if anew else memory.explained_s,
         )
         calm, gone = await off_loop(size, undrifting, reading, comparison, rules.ignore)
         ending = calm, gone, judgement, moment, rules

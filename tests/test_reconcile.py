@@ -102,7 +102,13 @@ async def world(
     ledger = FakeLedger()
     for symbol, quantity in (booked or {}).items():
         ledger.book(symbol, quantity)
-    made = World(broker, ledger, account_rules or rules())
+    async with running(World(broker, ledger, account_rules or rules())) as made:
+        yield made
+
+
+@asynccontextmanager
+async def running(made: World) -> AsyncIterator[World]:
+    """Its loop goes on meanwhile."""
     task = asyncio.create_task(made.reconciler.passes())
     try:
         yield made
@@ -334,6 +340,19 @@ async def test_what_is_open_is_explained_anew_by_what_comes_later() -> None:
         made.broker.booked = ()  # it is too old to be listed by now
         await asyncio.sleep(1800)
         assert [c.cause for c in made.runs[-1].open_conflicts] == [Cause.TRANSFER]
+
+
+async def test_what_is_open_is_explained_anew_after_a_restart() -> None:
+    """By what came while recond was down, as soon as the conflict is confirmed once more, and not long after it."""
+    async with world({"AAPL": 5}, {"AAPL": 5}, rules(policy=Resolution.MANUAL)) as made:
+        await settled(made)
+        made.broker.held["AAPL"] = Decimal(7)
+        (opened,) = (await made.force()).opened_conflicts
+        assert opened.cause is Cause.UNEXPLAINED
+    made.broker.booked = (Activity("t-1", "ACATS", None, "AAPL", Decimal(2), None, now()),)
+    async with running(World(made.broker, made.ledger, rules(policy=Resolution.MANUAL))) as again:
+        run = await again.until(lambda run: bool(run.outcomes))
+        assert [(c.id, c.cause) for c in run.open_conflicts] == [(opened.id, Cause.TRANSFER)]
 
 
 async def test_case_4_successful_empty_answer_closes_nothing() -> None:

@@ -82,6 +82,10 @@ class Memory:
         """When all drifts are to be explained anew: what explains one that is open may come later."""
         return -inf if self.explained_s is None else self.explained_s + EXPLAIN_EVERY_S
 
+    def explained_at(self, began_s: float, settle_s: float) -> float:
+        """What to remember of a pass that explains anew: the first one confirms nothing yet, so it does not count."""
+        return began_s if self.explained_s is not None else began_s + settle_s - EXPLAIN_EVERY_S
+
     def doubts_account(self, drifts: Sequence[Drift], now_s: float, settle_s: float) -> bool:
         """Whether a position is missed that was not missed before: by now the account may be another one, or blocked.
 

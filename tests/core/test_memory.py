@@ -109,3 +109,5 @@ def test_the_account_is_read_and_drifts_are_explained_anew_every_quarter_of_an_h
     assert Memory().account_s == Memory().explain_s == -inf
     memory = Memory(account_read_s=7.0, explained_s=8.0)
     assert (memory.account_s, memory.explain_s) == (907.0, 908.0)
+    assert memory.explained_at(20.0, 15.0) == 20.0
+    assert Memory(explained_s=Memory().explained_at(20.0, 15.0)).explain_s == 35.0
