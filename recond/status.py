@@ -21,7 +21,7 @@ GATE_AGE_INTERVALS = 2
 class AccountStatus:
     """One account as known now. `success_at` and the monotonic `success_s` are of the last pass that did not fail.
 
-    `stream` is `off`, or what the listener last said.
+    `stream` is `off`, or what the listener last said. `strategies` are those that are configured.
     """
 
     name: str
@@ -32,6 +32,7 @@ class AccountStatus:
     success_s: float | None = None
     stream: str = "off"
     evidence_gap: bool = False
+    strategies: tuple[str, ...] = ()
 
 
 class Status:

@@ -90,7 +90,7 @@ def conclude(
         read_at=read_at,
         quiet=not (run.pending or run.unknown or run.open_conflicts or run.open_holds),
         ended_decisions=tuple(
-            stranded(decision)
+            stranded(decision, ignore)
             for decision in reading.decisions
             if decision.instrument.symbol not in judged and not {decision.instrument.symbol, None} & waiting
         ),

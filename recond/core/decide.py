@@ -6,7 +6,7 @@ May not change anything that is unproven, or act on a decision that was made abo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -132,7 +132,7 @@ def _corrections(
     """The corrections, or why there can be none."""
     if matters.partner is not None and decision is None:
         return rename(drift, matters.partner, explanation), ""  # the new name has no rows yet
-    if decision is None and not explanation.parts and SEVERAL_OWNERS in explanation.text:
+    if decision is None and SEVERAL_OWNERS in explanation.text:
         return (), SEVERAL_OWNERS  # as an earlier pass found that knew the parts
     names_row = decision is not None and decision.names_row
     strategy = None if decision is None else decision.strategy_id
@@ -190,6 +190,7 @@ def _held(drift: Drift, doubt: str, before: Hold | None, now: datetime) -> Hold:
     return replace(hold, reason=doubt, broker_quantity=drift.broker, ledger_quantity=drift.ledger)
 
 
-def stranded(decision: Decision) -> Decision:
-    """A decision about what has ended by itself."""
-    return replace(decision, outcome="it ended by itself")
+def stranded(decision: Decision, ignore: Set[str]) -> Decision:
+    """A decision about what has ended by itself, or is nobody's to decide any more."""
+    ignored = decision.instrument.symbol in ignore
+    return replace(decision, outcome="refused: its symbol is ignored now" if ignored else "it ended by itself")

@@ -96,7 +96,10 @@ async def serve(config: Config, log: FilteringBoundLogger) -> NoReturn:
         watchdog=Watchdog(systemd, os.environ, names),
         metrics=Metrics(registry, names, version=__version__),
         status=Status(
-            [AccountStatus(account.name, account.user_id, account.environment) for account in config.accounts],
+            [
+                AccountStatus(each.name, each.user_id, each.environment, strategies=tuple(each.strategies))
+                for each in config.accounts
+            ],
             interval_s=config.daemon.interval_s,
             warnings=warnings(config),
         ),

@@ -20,6 +20,7 @@ from recond.core.model import Resolution
 from recond.core.run import Reason
 from recond.core.wish import Matter, Refusal, Why, Wish
 from recond.ports import Collection
+from recond.ports import Query as LedgerQuery
 from recond.web.answers import ExactJson, Refused
 from recond.web.asked import Asked
 from recond.web.bodies import Line, Quantity, Said
@@ -75,6 +76,7 @@ def add_paths(app: FastAPI, site: Site) -> None:
     async def decided(wish: Wish, wait_s: float, request: Request) -> Response:
         collection = _COLLECTION[wish.matter]
         account = site.named(str((await single(site, collection, wish.id))["account"]))
+        await _must_have(site, account, wish.strategy_id)
         decision = await site.ledger.decide(wish)
         if isinstance(decision, Refusal):
             raise refused(decision, await single(site, collection, wish.id))
@@ -125,6 +127,18 @@ def add_paths(app: FastAPI, site: Site) -> None:
         200: done. 202: pending still; the decision stands. 409: refused, with the hold as it is now.
         """
         return await decided(Wish(Matter.HOLD, id, Resolution.USE_BROKER, **_seen(said)), asked.wait, request)
+
+
+async def _must_have(site: Site, account: str, strategy: str | None) -> None:
+    """A strategy that is mistyped would get a row of its own. Raises `Refused` (422) for one that nobody knows."""
+    configured = site.status.accounts[account].strategies
+    if strategy is None or not configured or strategy in configured:
+        return
+    query = LedgerQuery(Collection.POSITIONS, account=account, filters={"strategy_id": strategy}, limit=1)
+    if not (await site.ledger.list(query)).total:
+        detail = f"strategy {strategy!r}: account {account} has none of this name"
+        hint = f"Configured are {', '.join(configured)}; one that has a row in the ledger will do too."
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, hint=hint)
 
 
 def _seen(said: Decided) -> dict[str, Any]:

@@ -642,6 +642,8 @@ def test_a_decision_about_what_has_ended_by_itself_comes_to_nothing() -> None:
     agreed, undecided = order("AAPL"), order("MSFT")
     record = ended_pass((position("MSFT", 5),), (row("MSFT", 3),), waiting="MSFT", decisions=(agreed, undecided))
     assert record.ended_decisions == (replace(agreed, outcome="it ended by itself"),)
+    ignored = ended_pass((), (), decisions=(agreed,), ignore=frozenset({"AAPL"}))
+    assert [each.outcome for each in ignored.ended_decisions] == ["refused: its symbol is ignored now"]
     unread = ended_pass((), (), unreadable=(Unreadable(None, "?"),), decisions=(agreed,))
     assert unread.ended_decisions == ()
     judged = ended_pass((position("AAPL", 5),), (row("AAPL", 3),), decisions=(agreed,))

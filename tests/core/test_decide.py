@@ -407,7 +407,9 @@ def test_the_ledger_stands_when_the_operator_says_so() -> None:
     assert outcome.settled
     assert outcome.decision is not None
     assert outcome.decision.outcome == "done"
-    assert stranded(decision(SEVERAL)).outcome == "it ended by itself"
+    made = decision(SEVERAL)
+    assert stranded(made, {"OTHER"}).outcome == "it ended by itself"
+    assert stranded(made, {made.instrument.symbol}).outcome == "refused: its symbol is ignored now"
 
 
 def test_an_operator_who_names_no_row_among_several_is_told_to() -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from recond.core.model import Decision
 from recond.core.run import Problem, Reason, Record, RunStatus
+from recond.status import AccountStatus
+from tests.sqlite.passes import bot
 from tests.web.house import NOW, Answer, House, a_run, house
 from tests.web.test_app import fits, read_document
 from tests.web.test_listings import recorded
@@ -81,6 +83,39 @@ async def test_a_row_that_nobody_names_is_not_named(tmp_path: Path) -> None:
         await recorded(at)
         answer = await decided(at, RESOLVE, {"resolution": "use_broker"}, done)
         assert (answer.json["decision"]["namesRow"], answer.json["decision"]["by"]) == (False, "http")
+
+
+@pytest.mark.parametrize(
+    ("configured", "strategy", "status"),
+    [
+        (("mean", "trend"), "maen", 422),
+        (("mean", "trend"), "trend", 202),
+        (("mean", "trend"), "old", 202),
+        (("mean", "trend"), None, 202),
+        ((), "maen", 202),
+    ],
+)
+async def test_a_strategy_that_is_mistyped_gets_no_row(
+    tmp_path: Path, configured: tuple[str, ...], strategy: str | None, status: int
+) -> None:
+    """One that is neither configured nor in the ledger is refused, with those that are; without any all will do."""
+    async with house(tmp_path, AccountStatus("swing", 1, "paper", strategies=configured)) as at:
+        await recorded(at)
+        with bot(tmp_path / "recond.db") as ledger:
+            ledger.execute(
+                "INSERT INTO positions (account, symbol, strategy_id, quantity) VALUES ('swing', 'X', 'old', 1)"
+            )
+        said = {"resolution": "use_broker", "strategy": strategy}
+        if status == 202:
+            assert (await decided(at, f"{RESOLVE}?wait=0", said)).status == 202
+            return
+        answer = await at.ask(RESOLVE, "POST", json=said)
+        assert (answer.status, answer.json["hint"]) == (
+            422,
+            "Configured are mean, trend; one that has a row in the ledger will do too.",
+        )
+        assert "maen" in answer.json["detail"]
+        assert (await at.ask("/api/decisions")).json["total"] == 0
 
 
 async def test_a_decision_that_waits_stands(tmp_path: Path, document: dict[str, Any]) -> None:
