@@ -6,18 +6,20 @@ May not ask for anything: all that is known is handed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from recond.core.absence import unborne, unproven
 from recond.core.conclude import conclude
 from recond.core.decide import Matters, decide
 from recond.core.diff import Comparison
+from recond.core.exact import exactly
 from recond.core.judge import Judgement
-from recond.core.model import AccountState, Cause, Drift, Holdings, Instrument, Kind, LedgerReading
+from recond.core.model import AccountState, Cause, Drift, Holdings, Instrument, Kind, LedgerReading, LedgerRow
 from recond.core.rules import Rules
-from recond.core.run import Explanation, Outcome, Record, Run
+from recond.core.run import Explanation, Outcome, Part, Record, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def weigh(
     reading, confirmed = both.reading, both.judgement.confirmed
     decided = {decision.instrument for decision in reading.decisions}
     explained = {d.instrument: _alone(d.instrument, explanations[d.instrument], decided) for d in confirmed}
+    explained = {d.instrument: _lost(d, explained[d.instrument], reading.lost) for d in confirmed}
     doubts = _doubts(both, explained, proof, rules)
     conflicts = {conflict.instrument.symbol: conflict for conflict in reading.conflicts}
     holds = {hold.instrument.symbol: hold for hold in reading.holds}
@@ -137,6 +140,18 @@ def _alone(instrument: Instrument, explanation: Explanation, decided: set[Instru
     if not {instrument, *others} & decided:
         return explanation
     return replace(explanation, parts=tuple(replace(p, goes_to=None, comes_from=None) for p in explanation.parts))
+
+
+@exactly
+def _lost(drift: Drift, explanation: Explanation, lost: Sequence[LedgerRow]) -> Explanation:
+    """What nothing else explains is what the rows had that somebody took away, each its strategy's, if it adds up."""
+    rows = [row for row in lost if row.symbol == drift.instrument.symbol]
+    gone = sum((row.quantity for row in rows), Decimal(0))
+    if explanation.cause is not Cause.UNEXPLAINED or not gone or gone != drift.target - drift.ledger:
+        return explanation
+    parts = tuple(Part(Cause.LEDGER_EDIT, row.quantity, owned=True, strategy_id=row.strategy_id) for row in rows)
+    told = ", ".join(f"row {row.id} with {row.quantity:f}" for row in rows)
+    return Explanation(Cause.LEDGER_EDIT, f"somebody took away {told}", parts)
 
 
 def _doubts(

@@ -158,19 +158,36 @@ def test_contracts_past_their_last_day_may_all_go_at_once() -> None:
 
 
 def test_a_row_that_somebody_took_away_is_held_and_not_opened_again() -> None:
-    """It says which row; accepted, it is entered anew."""
-    shown, lost = [position("AAPL", 5)], (row("AAPL", 5, row_id=12),)
+    """It says which row; accepted, each is entered anew for the strategy that had it."""
+    shown, lost = [position("AAPL", 5)], (row("AAPL", 3, "alpha", row_id=12), row("AAPL", 2, row_id=13))
     record = concluded(shown, [], lost=lost)
     assert made(record) == []
-    assert "ledger row 12 with 5 is gone, though nobody closed it" in held(record)["AAPL"]
+    assert "ledger row 13 with 2 is gone, though nobody closed it" in held(record)["AAPL"]
     assert not held(concluded(shown, [], lost=(row("MSFT", 5),)))
     (hold,) = record.run.open_holds
     accepted = Decision(
         1, hold.instrument, Resolution.USE_BROKER, Decimal(5), Decimal(0), "ann", NOW, hold_id=6
     )  # fmt: skip
     again = concluded(shown, [], lost=lost, holds=(replace(hold, id=6),), decisions=(accepted,))
-    assert made(again) == [(Action.OPEN, "AAPL", None, 5)]
+    assert made(again) == [(Action.OPEN, "AAPL", "alpha", 3), (Action.OPEN, "AAPL", None, 2)]
     assert [h.ended_by for h in again.run.ended_holds] == ["accepted by ann"]
+    (outcome,) = again.run.outcomes
+    assert (outcome.explanation.cause, outcome.explanation.proven) == (Cause.LEDGER_EDIT, False)
+    assert outcome.explanation.text == "somebody took away row 12 with 3, row 13 with 2"
+
+
+def test_what_is_gone_explains_nothing_that_it_does_not_add_up_to() -> None:
+    """Nor what is explained already, nor what another symbol's rows had."""
+    shown, fill = [position("AAPL", 5)], Explanation(Cause.FILL, "t", (Part(Cause.FILL, Decimal(5)),), proven=True)
+    four, five, others = ((row(s, q, "alpha", row_id=12),) for s, q in (("AAPL", 4), ("AAPL", 5), ("MSFT", 5)))
+    for lost, why, cause in (
+        (five, {}, Cause.LEDGER_EDIT),
+        (four, {}, Cause.UNEXPLAINED),
+        (others, {}, Cause.UNEXPLAINED),
+        (five, {"AAPL": fill}, Cause.FILL),
+    ):
+        (outcome,) = concluded(shown, [], lost=lost, why=why).run.outcomes
+        assert outcome.explanation.cause is cause
 
 
 # A new name

@@ -186,8 +186,16 @@ async def expired_on_friday_told_on_monday(stage: Stage) -> None:
 
 @guard
 async def a_bot_that_deletes(stage: Stage) -> None:
-    """DELETE is refused; with the trigger dropped the rows are gone, and are held instead of entered anew."""
+    """DELETE is refused; with the trigger dropped the rows are gone, and are held instead of entered anew.
+
+    Accepted, each is entered for the strategy that had it.
+    """
+    with bot(stage.daemon.ledger) as ledger:
+        first = "(SELECT min(id) FROM positions WHERE account = ?)"
+        ledger.execute(f"UPDATE positions SET strategy_id = 'mean' WHERE id = {first}", (stage.name,))
+    await stage.settled()
     before = stage.rows()
+    assert {strategy for _, strategy in before} == {"mean", None}
     with bot(stage.daemon.ledger) as ledger:
         with pytest.raises(Exception, match="positions are not deleted"):
             ledger.execute("DELETE FROM positions WHERE account = ?", (stage.name,))
@@ -201,6 +209,12 @@ async def a_bot_that_deletes(stage: Stage) -> None:
     assert stage.rows() == {}
     assert await stage.gate() == "blocked"
     assert "nobody closed it" in str(await stage.daemon.get("/api/gate", account=stage.name))
+    for hold in (await stage.daemon.get("/api/holds", account=stage.name, status="open"))["items"]:
+        async with stage.daemon.session.post(f"/api/holds/{hold['id']}/accept", json={"by": "ann"}) as answer:
+            assert answer.status == 200, await answer.text()
+    await stage.settled()
+    assert stage.rows() == before
+    assert {drift["cause"] for drift in await stage.drifts()} == {"adoption", "ledger_edit"}
 
 
 holding("a_bot_that_deletes", 3)
