@@ -524,6 +524,7 @@ def test_what_named_nobody_at_first_names_nobody_at_the_next_sighting() -> None:
     known = Explanation(Cause.SPLIT, f"a split and a sale; {SEVERAL_OWNERS}")
     again = decide(drift, known, USE_BROKER, Matters(), NOW)
     assert (again.resolution, again.corrections) == (Resolution.MANUAL, ())
+    assert again.explanation.text == known.text, "it does not grow with each sighting"
     named = Decision(1, drift.instrument, Resolution.USE_BROKER, drift.broker, drift.ledger, "ann", NOW, conflict_id=5)
     named = replace(named, names_row=True, strategy_id="mean")
     conflict = replace(conflict_of(again), id=5)
