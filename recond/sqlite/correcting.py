@@ -124,25 +124,25 @@ async def give_up_lost(connection: aiosqlite.Connection, account: str, symbols: 
 
     Only what is being written may leave `open_rows`; see its triggers.
     """
-    for symbol in dict.fromkeys(symbols):
-        lost = await fetch(
+    lost = await fetch(
+        connection,
+        "SELECT position_id, symbol, strategy_id, quantity, version FROM open_rows AS o WHERE account = ?"
+        " AND symbol IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.id = o.position_id AND p.status = 'open')",
+        (account, json.dumps(list(dict.fromkeys(symbols)))),
+        lambda *row: row,
+    )
+    for position_id, symbol, strategy_id, quantity, version in lost:
+        await insert(
             connection,
-            "SELECT position_id, strategy_id, quantity, version FROM open_rows AS o WHERE account = ? AND symbol = ?"
-            " AND NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.id = o.position_id AND p.status = 'open')",
-            (account, symbol),
-            lambda *row: row,
+            "changes",
+            "position_id, account, symbol, strategy_id, before, after, version, at",
+            [(position_id, account, symbol, strategy_id, quantity, "0", version + 1, at)],
         )
-        for position_id, strategy_id, quantity, version in lost:
-            await insert(
-                connection,
-                "changes",
-                "position_id, account, symbol, strategy_id, before, after, version, at",
-                [(position_id, account, symbol, strategy_id, quantity, "0", version + 1, at)],
-            )
-            written = "INSERT INTO being_written (position_id, written_symbol, written, moved_at) VALUES (?, ?, '0', ?)"
-            await connection.execute(written, (position_id, symbol, at))
-            await connection.execute("DELETE FROM open_rows WHERE position_id = ?", (position_id,))
-            await connection.execute("DELETE FROM being_written WHERE position_id = ?", (position_id,))
+        written = "INSERT INTO being_written (position_id, written_symbol, written, moved_at) VALUES (?, ?, '0', ?)"
+        await connection.execute(written, (position_id, symbol, at))
+        await connection.execute("DELETE FROM open_rows WHERE position_id = ?", (position_id,))
+        await connection.execute("DELETE FROM being_written WHERE position_id = ?", (position_id,))
 
 
 async def _close(connection: aiosqlite.Connection, steps: Sequence[_Step], at: str, reason: str) -> None:

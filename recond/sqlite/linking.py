@@ -6,17 +6,20 @@ May not decide what explains what; the core did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import TypeAlias
 
 import aiosqlite
 
 from recond.core.model import Activity, Key
-from recond.core.run import Part, Record, Run
+from recond.core.run import Record, Run
 from recond.sqlite import keeping
 from recond.sqlite.connection import Value, fetch, insert, write
 from recond.sqlite.text import decimal_text, money_text, time_or_null
+
+_Use: TypeAlias = tuple[int, Sequence[Key], Sequence[str]]
+"""The correction or the run that has used up these executions and these activities."""
 
 
 async def keep_evidence(connection: aiosqlite.Connection, record: Record) -> None:
@@ -42,72 +45,55 @@ async def link(connection: aiosqlite.Connection, run: Run, at: str) -> None:
         (run.id,),
         lambda symbol, strategy_id, correction_id: ((symbol, strategy_id), correction_id),
     )
+    used: list[_Use] = [
+        *_used(run, made),
+        *((late.correction_id, late.executions, late.activities) for late in run.late_links),
+    ]
+    await insert(
+        connection,
+        "explanations",
+        "correction_id, run_id, cause, explanation, at",
+        [(late.correction_id, run.id, late.cause, late.text, at) for late in run.late_links],
+        "ON CONFLICT (correction_id) DO NOTHING",
+    )
+    # What made a difference that is accepted now explains no other one.
+    parts = (part for o in run.outcomes if o.accepted and not o.corrections for part in o.explanation.parts)
+    accepted = [(run.id, part.executions, part.activities) for part in parts]
+    for uses, covers, explains in ((used, "covered_by", "explains"), (accepted, "accepted_in", "accepted_in")):
+        await write(
+            connection,
+            f"UPDATE executions SET {covers} = ? WHERE account = ? AND symbol = ? AND order_id = ?"  # noqa: S608
+            " AND coalesce(cum_qty, execution_id, '') = ? AND covered_by IS NULL AND accepted_in IS NULL",
+            [
+                (what_id, run.account, symbol, order_id, _told(told))
+                for what_id, keys, _ in uses
+                for symbol, order_id, told in keys
+            ],
+        )
+        await write(
+            connection,
+            f"UPDATE activities SET {explains} = ? WHERE account = ? AND id = ?"  # noqa: S608 - constants
+            " AND explains IS NULL AND accepted_in IS NULL",
+            [(what_id, run.account, id_) for what_id, _, ids in uses for id_ in ids],
+        )
+
+
+def _used(run: Run, made: Sequence[tuple[tuple[str, str | None], int]]) -> Iterator[_Use]:
+    """What the corrections `made`, by symbol and strategy, have used up: each part that of its row, else the first."""
     by_row = dict(made)
+    by_symbol: dict[str, int] = {}
+    for (symbol, _), correction_id in made:
+        by_symbol[symbol] = min(correction_id, by_symbol.get(symbol, correction_id))
     for outcome in run.outcomes:
         symbols = {correction.instrument.symbol for correction in outcome.corrections}
         if any(part.comes_from is not None for part in outcome.explanation.parts):
             symbols.add(outcome.drift.instrument.symbol)  # its rows came with the old name's outcome
-        first = min((id_ for (symbol, _), id_ in by_row.items() if symbol in symbols), default=None)
+        first = min((by_symbol[symbol] for symbol in symbols & by_symbol.keys()), default=None)
+        if first is None:
+            continue
         for part in outcome.explanation.parts:
-            if first is None:
-                if outcome.accepted is not None:
-                    await _accept(connection, run, part)
-                continue
             whose = by_row.get((outcome.drift.instrument.symbol, part.strategy_id), first)
-            await _consume(connection, run.account, whose or first, part)
-    for late in run.late_links:
-        await insert(
-            connection,
-            "explanations",
-            "correction_id, run_id, cause, explanation, at",
-            [(late.correction_id, run.id, late.cause, late.text, at)],
-            "ON CONFLICT (correction_id) DO NOTHING",
-        )
-        await _cover(connection, run.account, late.correction_id, late.executions)
-        await _use_up(connection, run.account, late.correction_id, late.activities)
-
-
-async def _consume(connection: aiosqlite.Connection, account: str, correction_id: int | None, part: Part) -> None:
-    await _cover(connection, account, correction_id, part.executions)
-    await _use_up(connection, account, correction_id, part.activities)
-
-
-async def _accept(connection: aiosqlite.Connection, run: Run, part: Part) -> None:
-    """What made a difference that is accepted now explains no other one."""
-    await _cover(connection, run.account, run.id, part.executions, by="accepted_in")
-    await _use_up(connection, run.account, run.id, part.activities, by="accepted_in")
-
-
-async def _cover(
-    connection: aiosqlite.Connection,
-    account: str,
-    what_id: int | None,
-    keys: Sequence[Key],
-    *,
-    by: Literal["covered_by", "accepted_in"] = "covered_by",
-) -> None:
-    await write(
-        connection,
-        f"UPDATE executions SET {by} = ? WHERE account = ? AND symbol = ? AND order_id = ?"  # noqa: S608 - constants
-        " AND coalesce(cum_qty, execution_id, '') = ? AND covered_by IS NULL AND accepted_in IS NULL",
-        ((what_id, account, symbol, order_id, _told(told)) for symbol, order_id, told in keys),
-    )
-
-
-async def _use_up(
-    connection: aiosqlite.Connection,
-    account: str,
-    what_id: int | None,
-    ids: Iterable[str],
-    *,
-    by: Literal["explains", "accepted_in"] = "explains",
-) -> None:
-    await write(
-        connection,
-        f"UPDATE activities SET {by} = ? WHERE account = ? AND id = ?"  # noqa: S608 - constants
-        " AND explains IS NULL AND accepted_in IS NULL",
-        ((what_id, account, id_) for id_ in ids),
-    )
+            yield whose, part.executions, part.activities
 
 
 def _told(told: Decimal | str | None) -> str:
