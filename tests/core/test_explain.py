@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recond.core.evidence import key
 from recond.core.explain import Known, base_of, explain
 from recond.core.history import Change
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution
@@ -837,11 +838,14 @@ def evidence(draw: st.DrawFn) -> tuple[Drift, Baseline, list[Execution], list[Ac
     moved = draw(st.lists(small, max_size=5))
     clients = st.sampled_from(("mean-1", "trend-1", "app", None))
     fills = [fill(q, n / 2, order=f"o{n}", client=draw(clients)) for n, q in enumerate(moved)]
+    before = draw(st.lists(small, max_size=2))
+    fills += [fill(q, -0.3 + n / 9, order=f"e{n}", client=draw(clients)) for n, q in enumerate(before)]
     kinds = st.sampled_from(("ACATS", "JNLS", "SPIN", "REORG"))
     entries = [booking(draw(kinds), draw(small), number=n) for n in range(draw(st.integers(0, 3)))]
     applied = [entry for entry in entries if draw(st.booleans())]
     booked = [q for q in moved if draw(st.booleans())] + draw(st.lists(small, max_size=2))
     changes = [change(q, 6, seq=6 + n) for n, q in enumerate(draw(st.permutations(booked)))]
+    changes += [change(q, -0.1, seq=n) for n, q in enumerate(before) if draw(st.booleans())]
     start = 50
     held = start + sum(moved) + sum(int(e.quantity or 0) for e in applied)
     ledger = start + sum(booked)
@@ -866,6 +870,18 @@ def test_what_is_claimed_adds_up_whatever_the_order(
     random.shuffle(shuffled_entries)  # type: ignore[attr-defined]
     again = why(drift, before, executions=shuffled_fills, activities=shuffled_entries, changes=changes)
     assert again == explanation
+
+
+@given(st.lists(st.tuples(st.integers(-6, 6).filter(bool), st.booleans()), max_size=4, unique_by=lambda each: each[0]))
+def test_what_both_sides_had_is_never_named(early: list[tuple[int, bool]]) -> None:
+    """Of the fills shortly before they agreed just those that the ledger had not booked then may have come since."""
+    fills = [fill(q, -0.3 + n / 99, order=f"e{n}") for n, (q, _) in enumerate(early)]
+    changes = [change(q, -0.1, seq=n) for n, (q, booked) in enumerate(early) if booked]
+    left = {key(each) for each, (_, booked) in zip(fills, early, strict=True) if not booked}
+    for moved in {sum(q for q, _ in early[n:]) for n in range(len(early))} - {0}:
+        drift = drift_of("AAPL", 50 + moved, row("AAPL", 50))
+        explanation = why(drift, base(drift, 50), executions=fills, changes=changes)
+        assert {k for part in explanation.parts for k in part.executions} <= left
 
 
 def test_positions_are_made_as_expected() -> None:
