@@ -322,6 +322,13 @@ def test_a_verdict_once_given_needs_no_more_evidence() -> None:
     assert not judge([drift], made.sightings, at(2200), {"AAPL"}, {}, TIMING, 2140.0).confirmed
 
 
+def test_a_verdict_just_given_is_not_taken_back_by_what_is_told_late() -> None:
+    """The reading that proved it may not have been fresh, as it turns out; no other one is old enough yet."""
+    made = look(at(116), look(at(100)))
+    assert look(at(118), made, motions=[Motion(99.0, Decimal(2))]).confirmed
+    assert not look(at(118), look(at(114), look(at(100))), motions=[Motion(99.0, Decimal(2))]).confirmed
+
+
 def test_a_lagging_reading_makes_room_for_a_later_one() -> None:
     """After a reading that was not fresh, the next fresh one counts, and only from its own time."""
     motions = [Motion(95, Decimal(2))]
