@@ -59,7 +59,8 @@ class Wanted:
     """What is asked of the ledger's memory, by symbol: others' changes `since` a position in the journal.
 
     `earlier` are moments from which on those before that position are wanted too, as far back as the ledger looks.
-    `executed` and `corrected` say from when on executions and corrections are. `amended` are execution ids.
+    `executed` and `corrected` say from when on executions and corrections are, of a symbol with very many executions
+    the newest. `amended` are execution ids.
     """
 
     since: Mapping[str, int]

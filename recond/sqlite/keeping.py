@@ -21,6 +21,7 @@ _COLUMNS = (
     "account, execution_id, order_id, cum_qty, symbol, strategy_id, quantity, price, position_qty, at, client_order_id,"
     " previous_id, covered_by, accepted_in"
 )
+NEWEST_MAX = 2_000
 _AT_ONCE = 200
 """Rows in a statement, when there are many: at each one its thread and the event loop's wait for each other."""
 _FILL_IN = """
@@ -64,17 +65,23 @@ def _row(account: str, execution: Execution) -> tuple[Value, ...]:
     )
 
 
-async def executions(
-    connection: aiosqlite.Connection, account: str, since: datetime, symbols: str | None = None
-) -> tuple[Execution, ...]:
-    """All of `Ledger.executions`, or those of a JSON list of symbols, within the transaction that is open."""
+async def executions(connection: aiosqlite.Connection, account: str, since: datetime) -> tuple[Execution, ...]:
+    """All of `Ledger.executions`, within the transaction that is open."""
     sql = f"SELECT {_COLUMNS} FROM executions WHERE account = ? AND at >= ?"  # noqa: S608 - constant columns
-    some = " AND symbol IN (SELECT value FROM json_each(?))"
-    values: tuple[Value, ...] = (account, time_text(since))
     with own_tables():
-        if symbols is None:
-            return tuple(await fetch(connection, sql, values, _execution))
-        return tuple(await fetch(connection, sql + some, (*values, symbols), _execution))
+        return tuple(await fetch(connection, sql, (account, time_text(since)), _execution))
+
+
+async def newest(
+    connection: aiosqlite.Connection, account: str, since: datetime, symbols: str
+) -> tuple[Execution, ...]:
+    """Those of a JSON list of symbols: of each the newest, of which there are more than can be explained by."""
+    sql = (
+        f"SELECT {_COLUMNS} FROM (SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY at DESC) AS nth"  # noqa: S608
+        " FROM executions WHERE account = ? AND at >= ? AND symbol IN (SELECT value FROM json_each(?))) WHERE nth <= ?"
+    )
+    with own_tables():
+        return tuple(await fetch(connection, sql, (account, time_text(since), symbols, NEWEST_MAX), _execution))
 
 
 async def amendments(

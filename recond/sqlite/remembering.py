@@ -48,7 +48,7 @@ async def history(connection: aiosqlite.Connection, account: str, wanted: Wanted
             (_bounds(wanted), account),
             _change,
         )
-        executions = await keeping.executions(connection, account, wanted.executed, symbols)
+        executions = await keeping.newest(connection, account, wanted.executed, symbols)
         if wanted.amended or any(execution.previous_id for execution in executions):
             executions += await keeping.amendments(connection, account, wanted.executed, symbols, wanted.amended)
         consumed = await fetch(

@@ -11,6 +11,7 @@ from pathlib import Path
 from recond.core.history import History, Wanted
 from recond.core.model import Activity, Cause, Execution
 from recond.core.run import Explanation, Part
+from recond.sqlite.keeping import NEWEST_MAX
 from recond.sqlite.ledger import AccountEntry, SqliteLedger
 from recond.sqlite.remembering import _ENTRIES_BACK
 from tests.sqlite.passes import NOW, UPSERT, a_record, an_outcome, bot, opening, setting
@@ -114,6 +115,16 @@ async def test_executions_are_told_from_the_moment_on(ledger: SqliteLedger) -> N
     await ledger.keep("other", [replace(told, order_id="o3")])
     history = await ledger.history("main", Wanted({"AAPL": 0}, NOW, NOW))
     assert history.executions == (told,)
+
+
+async def test_of_a_symbol_with_very_many_executions_the_newest_are_told(ledger: SqliteLedger) -> None:
+    """Each symbol for itself: one that is traded all day does not take another's place, or the pass's time."""
+    first = Execution("AAPL", NOW, Decimal(1), "o", None, Decimal(10))
+    many = [replace(first, order_id=f"o{n}", at=NOW + timedelta(seconds=n)) for n in range(NEWEST_MAX + 5)]
+    await ledger.keep("main", [*many, replace(first, symbol="MSFT")])
+    told = (await ledger.history("main", Wanted({"AAPL": 0, "MSFT": 0}, NOW, NOW))).executions
+    assert {e for e in told if e.symbol == "AAPL"} == set(many[5:])
+    assert len(told) == NEWEST_MAX + 1
 
 
 async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) -> None:
