@@ -180,13 +180,16 @@ def test_what_is_gone_explains_nothing_that_it_does_not_add_up_to() -> None:
     """Nor what is explained already, nor what another symbol's rows had."""
     shown, fill = [position("AAPL", 5)], Explanation(Cause.FILL, "t", (Part(Cause.FILL, Decimal(5)),), proven=True)
     four, five, others = ((row(s, q, "alpha", row_id=12),) for s, q in (("AAPL", 4), ("AAPL", 5), ("MSFT", 5)))
-    for lost, why, cause in (
-        (five, {}, Cause.LEDGER_EDIT),
-        (four, {}, Cause.UNEXPLAINED),
-        (others, {}, Cause.UNEXPLAINED),
-        (five, {"AAPL": fill}, Cause.FILL),
+    left = [row("AAPL", 1, "beta")]
+    for rows, lost, why, cause in (
+        ([], five, {}, Cause.LEDGER_EDIT),
+        ([], four, {}, Cause.UNEXPLAINED),
+        (left, four, {}, Cause.LEDGER_EDIT),
+        (left, five, {}, Cause.UNEXPLAINED),
+        ([], others, {}, Cause.UNEXPLAINED),
+        ([], five, {"AAPL": fill}, Cause.FILL),
     ):
-        (outcome,) = concluded(shown, [], lost=lost, why=why).run.outcomes
+        (outcome,) = concluded(shown, rows, lost=lost, why=why).run.outcomes
         assert outcome.explanation.cause is cause
 
 
