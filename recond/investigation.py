@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from recond.core.effects import moves
 from recond.core.evidence import executions_of, key, merged
-from recond.core.explain import Known, Patience, base_of, explain
+from recond.core.explain import Known, Patience, base_of, is_day
 from recond.core.history import Wanted
-from recond.core.late import FILL_BEFORE, late_links
+from recond.core.late import FILL_BEFORE, explain_with_late
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
 from recond.core.symbols import canonical_symbol
@@ -111,12 +111,11 @@ class Investigator:
         `others` are drifts that are not confirmed yet, and may have to do with these. `pages` tells how many requests a
         further look-up may take.
         """
-        size = len(drifts)
-        window = await off_loop(size, self.window, drifts, reading, now)
+        window = await off_loop(len(drifts), self.window, drifts, reading, now)
         if window is None and reading.unproven_since is None:
-            return await off_loop(size, self._findings, drifts, reading, ages, Known(now), others)
+            return await self._find(drifts, reading, ages, Known(now), others)
         known = await self._known(drifts, reading, found, now, window)
-        findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+        findings = await self._find(drifts, reading, ages, known, others)
         # The stream may have lost a fill, and has told none from before it was connected: it is asked about last.
         streamed = self._evidence.listening and self._evidence.gap_since is None
         late = reading.unproven_since
@@ -127,17 +126,22 @@ class Investigator:
             more, late = await self._with_more(found, window, late, pages, trades=trades), None
             if more is not found:
                 found, known = more, await self._known(drifts, reading, more, now, window)
-                findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+                findings = await self._find(drifts, reading, ages, known, others)
+        day = None if window is None else self._day(findings, known)
+        if day is not None and (found.since is None or found.since > day):
+            found = await self._and(found, day, pages(), bookings_only=False)
+            known = await self._known(drifts, reading, found, now, window)
+            findings = await self._find(drifts, reading, ages, known, others)
         asked: Set[str] = frozenset()
         if len(self._orders(findings, known, asked)) > ORDERS_MAX and pages() > 1:
             known = _named(known, await self._listed(self._unread(findings, known), pages()))
-            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+            findings = await self._find(drifts, reading, ages, known, others)
         left = min(ORDERS_MAX, pages() - 1)
         # Whose an order was can tell that another one is what the ledger lacks.
         while orders := self._orders(findings, known, asked)[:left]:
             left, asked = left - len(orders), asked | set(orders)
             known = _named(known, await self._read(orders))
-            findings = await off_loop(size, self._findings, drifts, reading, ages, known, others)
+            findings = await self._find(drifts, reading, ages, known, others)
         return findings
 
     async def explain_late(self, reading: LedgerReading, now: datetime, pages: Callable[[], int]) -> Findings:
@@ -146,10 +150,21 @@ class Investigator:
             return Findings()
         asked = Found(since=now, bookings_since=now)
         found = await self._with_more(asked, now, reading.unproven_since, pages, trades=False)
-        return self._findings((), reading, {}, await self._known((), reading, found, now, None), ())
+        return await self._find((), reading, {}, await self._known((), reading, found, now, None), ())
 
     def _bases(self, drifts: Sequence[Drift], reading: LedgerReading) -> dict[Instrument, Baseline | None]:
         return {d.instrument: base_of(d, reading.baselines, reading.settled_at, reading.settled_seq) for d in drifts}
+
+    async def _find(
+        self,
+        drifts: Sequence[Drift],
+        reading: LedgerReading,
+        ages: Mapping[Instrument, timedelta],
+        known: Known,
+        others: Sequence[Drift],
+    ) -> Findings:
+        size = sum(map(len, (drifts, others, known.executions, known.activities, known.changes, known.corrections)))
+        return await off_loop(size, self._findings, drifts, reading, ages, known, others)
 
     def _findings(
         self,
@@ -159,19 +174,10 @@ class Investigator:
         known: Known,
         others: Sequence[Drift],
     ) -> Findings:
-        """What the core makes of what is known: first what explains earlier corrections, then what is left."""
-        told = known.corrections, known.executions, known.activities, known.used
-        late = late_links(*told, self._strategies, self._tolerance, known.changes)
-        covered = {each for link in late for each in link.executions}
-        used = {each for link in late for each in link.activities}
-        left = replace(
-            known,
-            executions=tuple(e for e in known.executions if key(e) not in covered),
-            used=known.used | used,
-        )
         bases = self._bases((*drifts, *others), reading)
-        explanations = explain(drifts, bases, ages, left, self._patience, self._tolerance, others)
-        evidence = covered | {k for e in explanations.values() for part in e.parts for k in part.executions}
+        explanations, late = explain_with_late(drifts, bases, ages, known, self._patience, self._tolerance, others)
+        evidence = {each for link in late for each in link.executions}
+        evidence |= {k for e in explanations.values() for part in e.parts for k in part.executions}
         return Findings(
             explanations=explanations,
             late_links=late,
@@ -216,7 +222,23 @@ class Investigator:
             corrections=history.corrections,
             strategies=self._strategies,
             complete=found.complete,
+            fills_since=found.since if found.since is not None and found.complete else now,
         )
+
+    def _day(self, findings: Findings, known: Known) -> datetime | None:
+        """From when on all fills have to be known: to tell whether a booking that explains now was booked that day."""
+        used = {id_ for e in findings.explanations.values() for part in e.parts for id_ in part.activities}
+        booked = {change.symbol: change.at for change in known.changes}
+        days = [
+            entry.at - self._patience.late
+            for entry in known.activities
+            if entry.id in used
+            and entry.symbol is not None
+            and entry.at is not None
+            and is_day(entry.at)
+            and entry.at <= booked.get(canonical_symbol(entry.symbol), entry.at - self._patience.late)
+        ]
+        return min(days, default=None)
 
     def _earlier(
         self, bases: Iterable[Baseline | None], reading: LedgerReading, found: Found, now: datetime

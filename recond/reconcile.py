@@ -293,15 +293,15 @@ class Reconciler:
         anew: bool,
     ) -> Findings:
         """Why the confirmed drifts are there: as was found before, or by what is known and can be asked now."""
-        told, now = await self._news(judgement, reading, anew=anew), self._broker_now()
-        if told:
+        confirmed, now, findings = judgement.confirmed, self._broker_now(), Findings()
+        if told := await self._news(judgement, reading, anew=anew):
             since = {i: timedelta(seconds=moment.ended_s - seen.since_s) for i, seen in judgement.sightings.items()}
-            sure = {drift.instrument for drift in judgement.confirmed}
+            sure = {drift.instrument for drift in confirmed}
             others = tuple(drift for drift in comparison.drifts if drift.instrument not in sure)
             findings = await self._investigator.explain(told, reading, since, now, found, others, pages)
-        else:
-            findings = await self._investigator.explain_late(reading, now, pages) if anew else Findings()
-        why = await off_loop(len(reading.conflicts), explained_at_last, reading, findings.explanations)
+        elif anew:
+            findings = await self._investigator.explain_late(reading, now, pages)
+        why = await off_loop(len(confirmed), explained_at_last, confirmed, reading, findings.explanations)
         return replace(findings, explanations=why)
 
     async def _news(self, judgement: Judgement, reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:

@@ -227,19 +227,6 @@ async def test_what_was_booked_before_both_sides_agreed_is_asked_for() -> None:
         assert asked.earlier == {"AAPL": begin - PATIENCE.late}
 
 
-async def test_a_booking_of_the_day_that_was_booked_already_explains_nothing() -> None:
-    """The ledger had it before both sides agreed; what the fills of that day booked does not hide one that it lacks."""
-    day = BASE_AT.replace(hour=0)
-    for booked, cause in (((5, 5), Cause.UNEXPLAINED), ((5,), Cause.TRANSFER), ((5, 5, 1), Cause.TRANSFER)):
-        case = Case(AskedBroker(booked=[booking("ACATS", 5, -900)]))
-        assert case.broker.booked[0].at == day
-        case.ledger.kept.append(fill(5, -30))
-        for number, quantity in enumerate(booked):
-            at = day + timedelta(hours=14, minutes=31 + number)
-            case.ledger.changes.append(replace(change(quantity, seq=number + 1), at=at))
-        assert only(await case.explain()).cause is cause, booked
-
-
 async def test_a_broker_that_cannot_tell_leaves_it_unexplained() -> None:
     """The pass goes on, and the text says that there may be more to know; so it is with a list cut or half read."""
     for broker in (AskedBroker(down=True), AskedBroker(cut=True), AskedBroker(unreadable=1)):
@@ -392,14 +379,42 @@ def unproven(**more: object) -> PastCorrection:
 
 
 async def test_late_evidence_goes_to_the_correction_before_the_drift() -> None:
-    """A transfer of five explains the correction of five from before, and not today's drift of five as well."""
-    case = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(corrections=(unproven(),)))
-    findings = await case.explain(unproven_since=BASE_AT)
-    assert [(link.correction_id, link.activities) for link in findings.late_links] == [(7, ("ACATS-AAPL-1",))]
-    assert only(findings).cause is Cause.UNEXPLAINED
-    assert case.broker.asked == [("bookings", BASE_AT - timedelta(hours=1)), ("all", BASE_AT - PATIENCE.late)]
+    """A transfer of five explains the correction of five from before, and not today's drift of five as well.
+
+    Unless it came after both sides had agreed: then the drift that came after that too has the better claim.
+    """
+    for minute, links, cause in (
+        (-0.3, [(7, ("ACATS-AAPL-1",))], Cause.UNEXPLAINED),
+        (-2 / 60, [(7, ("ACATS-AAPL-1",))], Cause.UNEXPLAINED),
+        (-1.9 / 60, [], Cause.TRANSFER),
+    ):
+        told = AskedBroker(booked=[booking("ACATS", 5, minute)])
+        case = Case(told, RememberingLedger(corrections=(unproven(at=BASE_AT - timedelta(hours=1)),)))
+        findings = await case.explain(unproven_since=BASE_AT)
+        assert [(link.correction_id, link.activities) for link in findings.late_links] == links
+        assert only(findings).cause is cause
+        assert case.broker.asked[0] == ("bookings", BASE_AT - timedelta(hours=1))
     proven = Case(AskedBroker(booked=[booking("ACATS", 5)]), RememberingLedger(corrections=(unproven(proven=True),)))
     assert only(await proven.explain(unproven_since=BASE_AT)).cause is Cause.TRANSFER
+
+
+async def test_whether_a_booking_was_booked_on_its_day_is_told_by_all_the_fills_of_it() -> None:
+    """They are asked for when only its day is told and the ledger has booked something; in doubt it counts."""
+    day = BASE_AT.replace(hour=0)
+    asked, transfer = ("all", day - PATIENCE.late), booking("ACATS", 5, -900)
+    for broker, booked, kinds, cause in (
+        (AskedBroker(booked=[transfer]), True, [asked], Cause.UNEXPLAINED),
+        (AskedBroker(booked=[transfer]), False, [], Cause.TRANSFER),
+        (AskedBroker(booked=[transfer], filled=[trade(5, -60)]), True, [asked], Cause.TRANSFER),
+        (AskedBroker(booked=[transfer], cut=True), True, [asked], Cause.TRANSFER),
+        (AskedBroker(booked=[booking("ACATS", 5, -0.3)]), True, [], Cause.TRANSFER),
+    ):
+        case = Case(broker)
+        if booked:
+            case.ledger.changes.append(replace(change(5, seq=1), at=BASE_AT - timedelta(minutes=59)))
+        assert only(await case.explain()).cause is cause
+        assert case.broker.asked[1:] == kinds
+        assert case.broker.asked[0] == ("bookings", BASE_AT - PATIENCE.late)
 
 
 async def test_a_late_fill_is_not_used_twice_either() -> None:

@@ -190,6 +190,7 @@ def withhold(record: Record, changed: frozenset[str]) -> Record:
         settled=record.settled and not withheld and not released,
         quiet=record.quiet and not (withheld or released or unended),
         ended_decisions=tuple(d for d in record.ended_decisions if d.instrument.symbol not in changed),
+        given_up=record.given_up - changed,
         ended_accepted=tuple(a for a in record.ended_accepted if a.instrument.symbol not in changed),
         equity=None if withheld or released or unended else record.equity,
     )

@@ -51,7 +51,8 @@ def correct(
         if names_row
         else _by_parts(drift, now, _adding_up(drift, explanation.parts))
     )
-    if shares is not None and not names_row and not _is_sound(shares, drift.target):
+    scales = len(now) > 1 and any(part.ratio is not None for part in explanation.parts)
+    if shares is not None and not names_row and not scales and not _is_sound(shares, drift.target):
         shares = _by_rule(now, drift.target)
     if shares is None or not _is_sound(shares, drift.target):
         return None

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from recond.core.evidence import key
-from recond.core.history import Change
+from recond.core.history import Change, PastCorrection
 from recond.core.model import Activity, Cause, Execution, Instrument, Key
 from recond.core.symbols import canonical_symbol, option_underlying
 
@@ -53,7 +53,7 @@ CASH_ONLY = frozenset(
         "DIVTXEX", "FEE", "INT", "INTNRA", "INTTW", "JNL", "JNLC", "OPCSH", "PTC", "PTR", "WH", "FXTRD", "SWP", "CIL",
     }
 )  # fmt: skip
-S = TypeVar("S", Execution, Change)
+S = TypeVar("S", Execution, Change, PastCorrection)
 LEGS_OF_SUB_TYPE = MappingProxyType({"SNC": 2, "SCNC": 2, "SMA": 2, "SCMA": 2, "USPLIT": 3})
 """How many legs that move something a group of this kind has at least."""
 
@@ -150,7 +150,7 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
 
 
 def by_symbol(entries: Iterable[S]) -> dict[str, list[S]]:
-    """Executions or changes by what they moved."""
+    """Executions, changes or corrections by what they moved."""
     grouped: dict[str, list[S]] = {}
     for entry in entries:
         grouped.setdefault(entry.symbol, []).append(entry)
@@ -207,6 +207,16 @@ def bookings(
             )
         )
     return tuple(sorted(effects, key=in_time))
+
+
+def in_lots(booked: Iterable[Effect]) -> list[tuple[Effect, ...]]:
+    """Each booking, and those of one cause and day that are booked lot by lot together."""
+    days: dict[object, list[Effect]] = {}
+    single = []
+    for effect in booked:
+        single.append((effect,))
+        days.setdefault((effect.cause, effect.at.date(), effect.quantity > 0), []).append(effect)
+    return single + [tuple(lots) for lots in days.values() if len(lots) > 1]
 
 
 def waited_for(activities: Iterable[Activity]) -> frozenset[str]:

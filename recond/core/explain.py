@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import islice
@@ -27,6 +27,7 @@ from recond.core.symbols import option_underlying
 
 MADE_UP_MAX = 50
 ZERO = Decimal(0)
+EVER = datetime.min.replace(tzinfo=UTC)
 ADOPTED = "found at the account's first contact"
 
 
@@ -35,7 +36,8 @@ class Known:
     """All that is known when drifts are explained; `at` is now on the broker's clock, as everything here.
 
     `used` are the ids of `activities` that have explained something; `complete` is False when there may be more.
-    `changes` are others' entries in the ledger's journal. `strategies` maps strategies to client_order_id prefixes.
+    `fills_since` is from when on all fills are known for certain. `changes` are others' entries in the ledger's
+    journal. `strategies` maps strategies to client_order_id prefixes.
     """
 
     at: datetime
@@ -46,6 +48,7 @@ class Known:
     corrections: tuple[PastCorrection, ...] = ()
     strategies: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
+    fills_since: datetime = EVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def explain(
     explained: dict[Instrument, Explanation] = {}
     contracts = deliveries((*drifts, *others), baselines, known.at)
     executions, changes = by_symbol(known.executions), by_symbol(known.changes)
-    activities = by_root(known.activities)
+    activities, corrections = by_root(known.activities), by_symbol(known.corrections)
     for drift in drifts:
         base, symbol = baselines.get(drift.instrument), drift.instrument.symbol
         if base is None:
@@ -86,11 +89,12 @@ def explain(
             executions=tuple(executions.get(symbol, ())),
             activities=tuple(activities.get(root(symbol), ())),
             changes=tuple(changes.get(symbol, ())),
+            corrections=tuple(corrections.get(symbol, ())),
         )
         explained[drift.instrument] = _explain_one(drift, base, own, patience, allowed, contracts.get(symbol, ()))
     explained = _told_of_one(explained, known.activities, others)
     explained = _delivered(drifts, baselines, explained, others)
-    explained = pair_renames(drifts, explained, others)
+    explained = pair_renames(drifts, explained, others, tolerance.get("us_equity", ZERO))
     drifting = {drift.instrument.symbol for drift in (*drifts, *others)}
     explained = _legs_of_open_groups(explained, drifting & waited_for(known.activities))
     explained = {i: _whose_is_unknown(explanation, known.strategies) for i, explanation in explained.items()}
@@ -181,10 +185,13 @@ def _left_to_explain(
     booked = bookings(known.activities, drift.instrument, known.used)
     before = sorted((e for e in (*moved, *booked) if e.at <= base.at + SLACK), key=in_time)
     changes = [change for change in known.changes if change.seq <= base.seq]
-    gone = {id(e) for e in booked_before(before, changes, since, late)}
-    for effect in booked:
-        if effect.at <= since <= _until(effect):
-            gone |= {id(effect)} & {id(e) for e in booked_before(before, changes, effect.at, late)}
+    days = {e.at for e in booked if e.at < since <= _until(e) and known.fills_since <= e.at - late}
+    gone = {
+        id(effect)
+        for begin in (since, *days)
+        for effect in booked_before(before, changes, begin, late)
+        if effect.at == begin or begin == since
+    }
     return (
         [e for e in moved if e.at >= since and id(e) not in gone],
         [e for e in booked if _until(e) >= since and id(e) not in gone],
@@ -287,8 +294,12 @@ def _is_cut(part: Part, base: Baseline) -> bool:
 
 def _until(effect: Effect) -> datetime:
     """The last moment at which it may have been booked: what only has a day tells no more."""
-    dated = (effect.at.hour, effect.at.minute, effect.at.second, effect.at.microsecond) == (0, 0, 0, 0)
-    return effect.at + timedelta(days=2) if dated else effect.at
+    return effect.at + timedelta(days=2) if is_day(effect.at) else effect.at
+
+
+def is_day(at: datetime) -> bool:
+    """Whether it is a day and no moment: as Alpaca tells of a booking without a time."""
+    return at.time() == time.min
 
 
 def _told_of_one(

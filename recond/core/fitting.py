@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate, combinations
 
-from recond.core.effects import Effect, in_time
+from recond.core.effects import Effect, in_lots, in_time
 from recond.core.model import Cause
 
 CRYPTO_FEE_MAX = Decimal("0.0025")
@@ -34,16 +34,18 @@ def fits(
 
     Fills that `moved` it count from the baseline on. The last ones, after the moment until which the broker has
     `shown` all, may not be shown yet, and the `early` ones, shortly before it, may be in it already: of both a part
-    counts that is without gaps in time. Bookings count or not, for they may come before or after the quantity moves. Of
-    bookings that look alike either may be meant. With `fee` a fee in the coin of what was bought may be missing.
+    counts that is without gaps in time. Bookings count or not, for they may come before or after the quantity moves; of
+    many only all lots of one cause and day. Of bookings that look alike either may be meant. With `fee` a fee in the
+    coin of what was bought may be missing.
     """
     last = [e for e in moved if e.at > shown]
     cuts = Cuts(early, [e for e in moved if e.at <= shown], last)
     recent = sorted(booked, key=in_time)[-EVENTS_MAX:]
+    many = [lots for lots in in_lots(sorted(booked, key=in_time)) if len(lots) > TOGETHER_MAX]
     for find in (cuts.exact, cuts.with_fee) if fee else (cuts.exact,):
-        for count in range(min(TOGETHER_MAX, len(recent)) + 1):
+        for choices in (*(combinations(recent, count) for count in range(TOGETHER_MAX + 1)), many):
             found: dict[object, tuple[Effect, ...]] = {}
-            for events in combinations(recent, count):
+            for events in choices:
                 fit = find(move - sum((e.quantity for e in events), ZERO), tolerance)
                 if fit is not None:
                     looks = tuple(sorted((e.cause, e.quantity) for e in events))

@@ -49,6 +49,11 @@ class PastCorrection:
     reversed: bool = False
 
     @property
+    def symbol(self) -> str:
+        """What it moved."""
+        return self.instrument.symbol
+
+    @property
     def quantity(self) -> Decimal:
         """What it added, signed."""
         return self.after - self.before

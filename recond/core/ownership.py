@@ -19,7 +19,7 @@ from recond.core.run import Part
 
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})
 """What a platform books of its own accord."""
-SUBSETS_MAX, RUNS_MAX, TWICE_MAX = 12, 60, 3
+SUBSETS_MAX, RUNS_MAX, TWICE_MAX, PARTS_MAX = 12, 60, 3, 8
 MATCHED_MAX = 500
 """How many effects and changes are matched with each other at most."""
 SLACK = timedelta(seconds=2)
@@ -39,17 +39,22 @@ class Matched:
 
 
 def match(effects: Sequence[Effect], changes: Sequence[Change]) -> Matched:
-    """Each change with the effects that it has booked, one by one, and then what is left as one lump."""
-    left = list(effects)
-    beyond: list[Change] = []
+    """Each change with the effects that it has booked, one by one, and then what is left as one lump.
+
+    What a strategy had been filled by comes first, then what came before the change and nobody knows whose it is, so
+    that no other one's late booking takes it from its own.
+    """
+    left, beyond = list(effects), _without_moves(changes)
     booked: list[tuple[Change, tuple[Effect, ...]]] = []
-    for change in _without_moves(changes):
-        group = _booked_by(change, left)
-        if group:
-            booked.append((change, group))
-            left = _without(left, group)
-        else:
-            beyond.append(change)
+    for likely in (_is_own, _may_be_own, None):
+        changes, beyond = beyond, []
+        for change in changes:
+            group = _booked_by(change, [e for e in left if likely is None or likely(e, change)])
+            if group:
+                booked.append((change, group))
+                left = _without(left, group)
+            else:
+                beyond.append(change)
     total = sum((change.quantity for change in beyond), ZERO)
     lump = next(sums_of(left, total), ()) if total else ()
     if lump or not total:
@@ -64,7 +69,7 @@ def booked_before(
     """Which of these effects, from `begin` on, the changes have booked; none when in doubt.
 
     It is doubted while a change may be that of an effect `late` before, which looks alike in constant trading, when
-    none of the effects is behind a change, and above a bound of work.
+    none of the effects is behind a change, and above a bound of work. What came after a change it has not booked.
     """
     if any(begin - late <= effect.at < begin for effect in effects):
         return ()
@@ -73,7 +78,9 @@ def booked_before(
     if not (since and journal) or len(since) + len(journal) > MATCHED_MAX:
         return ()
     matched = match(since, journal)
-    return () if matched.beyond else tuple(effect for _change, group in matched.booked for effect in group)
+    if matched.beyond:
+        return ()
+    return tuple(e for change, group in matched.booked for e in group if e.at <= change.at + SLACK)
 
 
 def _without(left: Sequence[Effect], group: Sequence[Effect]) -> list[Effect]:
@@ -148,10 +155,21 @@ def excess_parts(beyond: Sequence[Change], corrections: Sequence[PastCorrection]
         if not undo([change]):
             left.setdefault(change.position_id, []).append(change)
     for changes in left.values():
-        if not undo(changes):
-            for change in changes:
-                add(Cause.LEDGER_EDIT, change.quantity, change, change.position_id)
+        edits = changes
+        for some in _together(changes):
+            if all(change in edits for change in some) and undo(some):
+                edits = [change for change in edits if change not in some]
+        for change in edits:
+            add(Cause.LEDGER_EDIT, change.quantity, change, change.position_id)
     return tuple(parts)
+
+
+def _together(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Changes of one row that may have booked one thing in parts: as many as possible first; of many only all."""
+    yield changes
+    if len(changes) <= PARTS_MAX:
+        for size in range(len(changes) - 1, 1, -1):
+            yield from combinations(changes, size)
 
 
 def _booked_twice(
@@ -180,6 +198,15 @@ def _may_be_whose(change: Change, correction: PastCorrection) -> bool:
     """Whether the correction of another row may have booked this strategy's own: not when it is known as another's."""
     anothers = correction.proven and correction.cause is Cause.EXTERNAL_TRADE
     return correction.strategy_id in (None, change.strategy_id) and not anothers
+
+
+def _is_own(effect: Effect, change: Change) -> bool:
+    """Whether it is a fill of the very strategy that booked it, from before that."""
+    return effect.cause in OWN and effect.whose == change.strategy_id and effect.at <= change.at + SLACK
+
+
+def _may_be_own(effect: Effect, change: Change) -> bool:
+    return effect.cause is Cause.FILL and effect.at <= change.at
 
 
 def _booked_by(change: Change, left: Sequence[Effect]) -> tuple[Effect, ...]:

@@ -346,7 +346,8 @@ class Record:
     reading; when `quiet`, nothing was left unjudged or open then, so that what neither side had was flat.
     `repins` is the reading's, None without one: a record from before the account was pinned anew is refused whole.
     `activities` and `executions` are evidence that the ledger may lack. `ended_decisions` are operators' decisions
-    that came to nothing, `ended_accepted` acceptances that have no meaning any more.
+    that came to nothing, `ended_accepted` acceptances that have no meaning any more. `given_up` are symbols on which
+    both sides agree without rows that somebody took away.
     """
 
     run: Run
@@ -364,3 +365,4 @@ class Record:
     executions: tuple[Execution, ...] = ()
     ended_decisions: tuple[Decision, ...] = ()
     ended_accepted: tuple[Accepted, ...] = ()
+    given_up: frozenset[str] = frozenset()

@@ -74,17 +74,20 @@ def deliveries(
 
 
 def pair_renames(
-    drifts: Sequence[Drift], explained: dict[Instrument, Explanation], others: Sequence[Drift]
+    drifts: Sequence[Drift], explained: dict[Instrument, Explanation], others: Sequence[Drift], tolerance: Decimal
 ) -> dict[Instrument, Explanation]:
     """Equities that are gone under one name and there under another, as one: by the legs' group, or by asset id.
 
-    A leg whose other one is not seen yet, or is among the `others` that are not confirmed, is waited for.
+    Both are as much, within the tolerance of equities. A leg whose other one is not seen yet, or is among the `others`
+    that are not confirmed, is waited for.
     """
     paired = dict(explained)
     unconfirmed = _named(others, {})
     for drift in drifts:
         alike = (each for name in _names(drift, {}) for each in unconfirmed.get(name, ()))
-        unsure = next((each for each in alike if _is_same(drift, each, {}) or _is_same(each, drift, {})), None)
+        unsure = next(
+            (d for d in alike if _is_same(drift, d, {}, tolerance) or _is_same(d, drift, {}, tolerance)), None
+        )
         if unsure is not None and _may_be_named(explained[drift.instrument]):
             wait = f"{unsure.instrument.symbol} may be its other name: it is waited for"
             paired[drift.instrument] = replace(explained[drift.instrument], cause=Cause.SYMBOL_CHANGE, wait=wait)
@@ -94,7 +97,7 @@ def pair_renames(
     for old in gone:
         alike = (each for name in _names(old, explained) for each in called.get(name, ()))
         free = (each for each in alike if each.instrument not in taken)
-        match = next((each for each in free if _is_same(old, each, explained)), None)
+        match = next((each for each in free if _is_same(old, each, explained, tolerance)), None)
         if match is None:
             continue
         taken.add(match.instrument)
@@ -144,8 +147,10 @@ def _may_be_named(explanation: Explanation) -> bool:
     return explanation.cause in (Cause.UNEXPLAINED, Cause.SYMBOL_CHANGE) and len(explanation.parts) <= 1
 
 
-def _is_same(old: Drift, new: Drift, explained: Mapping[Instrument, Explanation]) -> bool:
-    if old.instrument.asset_class != "us_equity" or old.ledger != new.broker or new.position is None or old.broker:
+def _is_same(old: Drift, new: Drift, explained: Mapping[Instrument, Explanation], tolerance: Decimal) -> bool:
+    if old.instrument.asset_class != "us_equity" or new.position is None or old.broker:
+        return False
+    if abs(old.ledger - new.broker) > tolerance:
         return False
     parts = [explained[d.instrument].parts if d.instrument in explained else () for d in (old, new)]
     groups = [{part.group for part in its if part.group is not None} for its in parts]

@@ -17,7 +17,7 @@ from recond.core.decide import Matters, decide
 from recond.core.diff import Comparison
 from recond.core.exact import exactly
 from recond.core.judge import Judgement
-from recond.core.model import AccountState, Cause, Drift, Holdings, Instrument, Kind, LedgerReading, LedgerRow
+from recond.core.model import AccountState, Cause, Conflict, Drift, Holdings, Instrument, Kind, LedgerReading, LedgerRow
 from recond.core.rules import Rules
 from recond.core.run import Explanation, Outcome, Part, Record, Run
 
@@ -74,7 +74,7 @@ def weigh(
         )
         outcomes.append(decide(drift, explained[drift.instrument], rules.policy, matters, header.finished_at))
     again_s = ended_s + rules.timing.confirm_after_s
-    return conclude(
+    record = conclude(
         header,
         both.holdings,
         reading,
@@ -86,6 +86,9 @@ def weigh(
         read_at,
         both.brief | unborne(both.gone, both.holdings, proof, reading.baselines, both.long),
     )
+    agreed = {agreement.instrument.symbol for agreement in both.comparison.agreements} - both.brief
+    agreed |= {hold.instrument.symbol for hold in record.run.ended_holds if hold.ended_by == "agreement"}
+    return replace(record, given_up=frozenset(row.symbol for row in reading.lost) & agreed)
 
 
 def undrifting(
@@ -111,14 +114,33 @@ def undrifting(
     return frozenset(quiet & decided), frozenset(each for each in quiet if each.symbol not in shown)
 
 
-def explained_at_last(reading: LedgerReading, found: Mapping[Instrument, Explanation]) -> dict[Instrument, Explanation]:
+def explained_at_last(
+    confirmed: Sequence[Drift], reading: LedgerReading, found: Mapping[Instrument, Explanation]
+) -> dict[Instrument, Explanation]:
     """What is `found`, and what earlier passes found of the conflicts that nobody has explained anew.
 
-    What explained a conflict may be too old to be found again: it explains it still, whatever has moved since.
+    What explained a conflict may be too old to be found again: it explains it still, as far as that goes.
     """
-    before = {conflict.instrument: Explanation(conflict.cause, conflict.explanation) for conflict in reading.conflicts}
-    forgotten = {i for i, now in found.items() if i in before and now.cause is Cause.UNEXPLAINED}
-    return {**before, **{instrument: now for instrument, now in found.items() if instrument not in forgotten}}
+    before = {conflict.instrument: conflict for conflict in reading.conflicts}
+    explained = dict(found)
+    for drift in confirmed:
+        now, conflict = found.get(drift.instrument), before.get(drift.instrument)
+        if conflict is not None and (now is None or now.cause is Cause.UNEXPLAINED):
+            explained[drift.instrument] = _still(drift, conflict, now)
+    return explained
+
+
+@exactly
+def _still(drift: Drift, conflict: Conflict, now: Explanation | None) -> Explanation:
+    """What a conflict was explained by; what differs more since then is explained by that `now`, which is nothing."""
+    then = conflict.broker_quantity - conflict.ledger_quantity
+    rest = drift.difference - then
+    if now is None or not rest:
+        return Explanation(conflict.cause, conflict.explanation)
+    if conflict.cause is Cause.UNEXPLAINED:
+        return now
+    parts = Part(conflict.cause, then), Part(Cause.UNEXPLAINED, rest)
+    return Explanation(Cause.UNEXPLAINED, f"{now.text}; before that {then:f}: {conflict.explanation}", parts)
 
 
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:

@@ -53,12 +53,15 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
     await keep_evidence(connection, record)
     changes = [(correction, o.drift.position) for o in run.outcomes for correction in o.corrections]
     await correct(connection, run, changes, at)
-    agreed = (hold.instrument.symbol for hold in run.ended_holds if hold.ended_by == "agreement")
-    await give_up_lost(connection, run.account, agreed, at)
+    await give_up_lost(connection, run.account, record.given_up, at)
     await link(connection, run, at)
     await _write_decisions(connection, record, at)
     await _write_accepted(connection, record)
     await _refresh(connection, record, at)
+    if record.given_up:
+        # What was written for the rows that are gone is no move of the ledger since then.
+        now = "UPDATE baselines SET seq = (SELECT max(seq) FROM changes) WHERE account = ? AND symbol = ?"
+        await write(connection, now, ((run.account, symbol) for symbol in record.given_up))
     return replace(run, recorded=True)
 
 

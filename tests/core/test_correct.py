@@ -266,6 +266,13 @@ def test_what_a_split_cannot_scale_is_an_operators_matter() -> None:
     assert after(drift_of("AAPL", 1, *many), parts(scaled_by(1, 20, -38))) is None
 
 
+def test_a_split_beside_what_a_row_cannot_bear_scales_no_row_to_the_broker_by_itself() -> None:
+    """More was sold for a strategy than it has: several rows are an operator's, and an only one is what there is."""
+    sold = Part(Cause.MISSED_FILL, Decimal(-30), owned=True, strategy_id="beta")
+    assert after(drift_of("AAPL", 10, *two(15, 5)), parts(scaled_by(2, 1, 20), sold)) is None
+    assert after(drift_of("AAPL", 10, row("AAPL", 20, "alpha")), parts(scaled_by(2, 1, 20), sold)) == {"alpha": 10}
+
+
 def test_a_split_leaves_out_what_was_booked_after_it() -> None:
     """What a row has of new shares already is not scaled once more."""
     drift = drift_of("AAPL", 165, *two(60, 25))

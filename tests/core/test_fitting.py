@@ -107,6 +107,17 @@ def test_bookings_count_or_not_and_the_fewest_of_them_fit() -> None:
     assert found(8, (), fills(3), booked(5)) == [[3, 5]]
 
 
+def test_all_lots_of_a_day_are_one_booking() -> None:
+    """A transfer of many lots, whatever else was booked; of another cause, day or direction they are another's."""
+    lots = booked(*(1,) * (EVENTS_MAX + 2))
+    others = [*booked(-1, 3), *booked(1, cause=Cause.SPIN_OFF)]
+    yesterday = [replace(each, at=each.at - timedelta(days=1)) for each in booked(1)]
+    assert found(EVENTS_MAX + 2, (), (), [*yesterday, *lots, *others]) == []
+    assert found(EVENTS_MAX + 2, (), (), [*yesterday, *lots, *booked(-1), *others[2:]]) == [[1] * (EVENTS_MAX + 2)]
+    assert found(EVENTS_MAX + 3, (), fills(1), lots) == [[1] * (EVENTS_MAX + 3)]
+    assert found(TOGETHER_MAX + 1, (), (), booked(*(1,) * (TOGETHER_MAX + 1))) == [[1] * (TOGETHER_MAX + 1)]
+
+
 def test_of_too_many_bookings_the_newest_are_tried() -> None:
     """In whatever order they are handed over."""
     many = booked(*(2**n for n in range(EVENTS_MAX + 1)))

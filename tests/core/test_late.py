@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recond.core.history import Change, PastCorrection
 from recond.core.late import late_links
 from recond.core.model import Activity, Cause, Execution, Instrument
+from recond.core.ownership import MATCHED_MAX
 from recond.core.run import LateLink
 from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, change, corrected, fill
 
@@ -53,6 +54,38 @@ def test_what_the_platform_has_booked_explains_no_correction() -> None:
     assert links([unproven(5)], [traded], changes=[replace(booked, symbol="MSFT")]) != ()
     (link,) = links([unproven(5)], [traded, other], changes=[booked])
     assert link.executions == (("AAPL", "b", Decimal(5)),)
+
+
+def test_what_is_too_much_to_match_explains_no_correction() -> None:
+    """A symbol that is traded all day: its fills of the hour before are looked at, as far as they can be matched."""
+    many = [fill(1, n / 200, order=f"o{n}", client="mean-1") for n in range(MATCHED_MAX)]
+    booked = [change(1, n / 200 + 0.001, strategy="mean", seq=n) for n in range(MATCHED_MAX)]
+    half = MATCHED_MAX // 2
+    (link,) = links([unproven(1)], [*many[:half], fill(1, 3, order="x")], changes=booked[: half - 1])
+    assert len(link.executions) == 1
+    assert links([unproven(1)], [*many[:half], fill(1, 3, order="x")], changes=booked[:half]) == ()
+    old = [replace(each, at=each.at - timedelta(hours=2)) for each in many]
+    later = [replace(each, at=each.at + timedelta(hours=2)) for each in booked]
+    assert links([unproven(1)], [*old, fill(1, 3, order="x")], changes=later) != ()
+
+
+def test_lots_explain_it_together_and_two_bookings_that_both_fit_do_not() -> None:
+    """A transfer of many lots is one; of a transfer and a dividend of the same size nobody knows which it was."""
+    lots = [booking("ACATS", 2, number=n) for n in range(5)]
+    (link,) = links([unproven(10)], activities=lots)
+    assert (link.cause, len(link.activities)) == (Cause.TRANSFER, 5)
+    (one,) = links([unproven(2)], activities=lots)
+    assert len(one.activities) == 1
+    either = [booking("ACATS", 5), booking("SPIN", 5)]
+    assert links([unproven(5)], activities=either) == ()
+    assert links([unproven(5)], activities=[booking("ACATS", 5), booking("ACATS", 5, number=2)]) != ()
+
+
+def test_a_link_is_to_the_first_correction_of_its_run_whatever_became_of_that() -> None:
+    """All that is remembered of the run's corrections of this symbol is asked for by it."""
+    undone, left = unproven(-10, 1, reversed=True), unproven(-5, 2)
+    (link,) = links([undone, left], activities=[booking("ACATS", -5)])
+    assert link.correction_id == 1
 
 
 def test_several_fills_explain_it_together() -> None:

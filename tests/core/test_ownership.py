@@ -16,6 +16,7 @@ from recond.core.history import Change
 from recond.core.model import Cause, Instrument
 from recond.core.ownership import (
     MATCHED_MAX,
+    PARTS_MAX,
     RUNS_MAX,
     SLACK,
     SUBSETS_MAX,
@@ -68,6 +69,7 @@ def test_what_was_booked_before_begins_at_the_moment_named() -> None:
     for ago, booked in ((timedelta(), ()), (second, (made,))):
         assert booked_before([replace(older, at=older.at - ago), made], [entry(5, 1.1)], made.at, late) == booked
     for at, booked in ((made.at - SLACK, (made,)), (made.at - SLACK - second, ())):
+        assert booked_before([made], [replace(entry(5, 1), at=at)], made.at - late, late) == booked
         assert booked_before([made], [replace(entry(5, 1), at=at)], made.at, late) == booked
 
 
@@ -306,6 +308,44 @@ def test_a_correction_whose_row_is_gone_is_undone_where_it_was_booked_again() ->
     assert strategys.cause is Cause.DOUBLE_BOOKING
     (same_row,) = excess_parts([entry(5, 5, row_id=2)], [corrected(5, row_id=2, strategy="old")], DRIFT)
     assert same_row.cause is Cause.DOUBLE_BOOKING
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("client", ["trend-1", None])
+def test_a_late_booking_takes_no_other_strategys_fill(swapped: bool, twice: bool, client: str | None) -> None:
+    """One strategy books what was corrected, or was rejected; another one its own fill: which is first is chance.
+
+    Whose fill it was is told by its order, and while that is not known by the time.
+    """
+    (filled,) = fills([fill(100, 1.1, client=client)], "AAPL", STRATEGIES)
+    late, own = entry(100, 1), entry(100, 1.2, strategy="trend", row_id=2)
+    matched = match([filled], [own, late] if swapped else [late, own])
+    assert (matched.lack, matched.beyond, matched.booked) == ((), (late,), ((own, (filled,)),))
+    drift = drift_of("AAPL", 200, row("AAPL", 200, "mean"), row("AAPL", 100, "trend", row_id=2))
+    (part,) = excess_parts(matched.beyond, [corrected(100, strategy="mean", at=late.at)] if twice else [], drift)
+    assert (part.cause, part.row_id) == (Cause.DOUBLE_BOOKING if twice else Cause.LEDGER_EDIT, 1)
+
+
+def test_what_is_booked_for_another_strategy_or_before_its_fill_may_be_of_it_all_the_same() -> None:
+    """When there is nothing likelier: a platform may name its strategies otherwise, and clocks differ."""
+    (filled,) = fills([fill(5, 1, client="trend-1")], "AAPL", STRATEGIES)
+    for change_of in (entry(5, 1.1), entry(5, 0.9, strategy="trend")):
+        assert match([filled], [change_of]).lack == ()
+
+
+def test_a_booking_in_parts_beside_an_edit_is_undone_as_what_it_is() -> None:
+    """Only of a few changes of a row it is tried which of them belong together."""
+    parts = [entry(50, 5, row_id=2), entry(50, 6, 50, row_id=2), entry(30, 7, 100, row_id=2)]
+    twice, edit = excess_parts(parts, [corrected(100, row_id=2)], DRIFT)
+    assert (twice.cause, twice.quantity, twice.reverses) == (Cause.DOUBLE_BOOKING, -100, 7)
+    assert (edit.cause, edit.quantity) == (Cause.LEDGER_EDIT, -30)
+    more = [*parts, *(entry(1, 8 + n, row_id=2) for n in range(PARTS_MAX - 2))]
+    assert {part.cause for part in excess_parts(more[:-1], [corrected(100, row_id=2)], DRIFT)} == {
+        Cause.DOUBLE_BOOKING,
+        Cause.LEDGER_EDIT,
+    }
+    assert {part.cause for part in excess_parts(more, [corrected(100, row_id=2)], DRIFT)} == {Cause.LEDGER_EDIT}
 
 
 def test_the_makers_entry_is_a_change() -> None:

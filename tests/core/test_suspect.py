@@ -12,7 +12,7 @@ import pytest
 from recond.core.model import Baseline, Cause, Drift, Instrument
 from recond.core.run import Explanation, Part
 from recond.core.suspect import deliveries, pair_renames, ratio_of, suspicion
-from tests.core.stories import BASE_AT, CALL, NOW, PUT, base, equity, option, shown
+from tests.core.stories import BASE_AT, CALL, NOW, PUT, TOLERANCE, base, equity, option, shown
 from tests.core.strategies import drift_of, row
 
 UNEXPLAINED = Explanation(Cause.UNEXPLAINED, "nothing known")
@@ -180,10 +180,17 @@ def paired(
 ) -> dict[str, Explanation]:  # fmt: skip
     """By symbol, the explanations after names were paired; all were unexplained but the given ones."""
     before = {drift.instrument: explained.get(drift.instrument.symbol, UNEXPLAINED) for drift in drifts}
-    return {i.symbol: e for i, e in pair_renames(drifts, before, others).items()}
+    return {i.symbol: e for i, e in pair_renames(drifts, before, others, TOLERANCE["us_equity"]).items()}
 
 
 OLD, NEW = equity("AAPL", 0, row("AAPL", 10)), equity("MSFT", 10)
+
+
+@pytest.mark.parametrize(("booked", "same"), [("10.0001", True), ("9.9999", True), ("10.0002", False)])
+def test_two_names_hold_as_much_within_the_tolerance(booked: str, same: bool) -> None:
+    """A platform that rounds fractions agreed with the broker before, and its row goes on under the new name."""
+    found = paired(equity("AAPL", 0, row("AAPL", booked)), NEW)
+    assert (found["AAPL"].cause is Cause.SYMBOL_CHANGE) is same
 
 
 def test_two_names_of_one_asset_are_paired() -> None:

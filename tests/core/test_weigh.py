@@ -34,7 +34,7 @@ from recond.core.model import (
 from recond.core.rules import Rules
 from recond.core.run import Action, Explanation, Part, Reason, Record, Run, RunStatus
 from recond.core.weigh import Both, explained_at_last, news, undrifting, weigh
-from tests.core.strategies import CLASSES, NOW, TOLERANCE, ZERO, position, row
+from tests.core.strategies import CLASSES, NOW, TOLERANCE, ZERO, drift_of, position, row
 
 WHY = Explanation(Cause.UNEXPLAINED, "nothing known")
 HEADER = Run(7, "main", 1, 4, (Reason.TIMER,), NOW, NOW, 0.5, RunStatus.FAILED)
@@ -176,6 +176,15 @@ def test_a_row_that_somebody_took_away_is_held_and_not_opened_again() -> None:
     assert outcome.explanation.text == "somebody took away row 12 with 3, row 13 with 2"
 
 
+def test_a_row_without_which_both_sides_agree_is_given_up() -> None:
+    """Not on an answer that may be an older one, and not where they differ."""
+    lost = row("AAPL", 5, "alpha", row_id=12), row("MSFT", 5, "alpha", row_id=13)
+    shown, rows = [position("AAPL", 5), position("MSFT", 7)], [row("AAPL", 5, "beta"), row("MSFT", 6, row_id=2)]
+    assert concluded(shown, rows, lost=lost).given_up == {"AAPL"}
+    assert concluded(shown, rows, lost=lost, brief="AAPL").given_up == set()
+    assert concluded(shown, rows).given_up == set()
+
+
 def test_what_is_gone_explains_nothing_that_it_does_not_add_up_to() -> None:
     """Nor what is explained already, nor what another symbol's rows had."""
     shown, fill = [position("AAPL", 5)], Explanation(Cause.FILL, "t", (Part(Cause.FILL, Decimal(5)),), proven=True)
@@ -315,9 +324,26 @@ def test_what_explained_a_conflict_explains_it_while_it_is_open() -> None:
     was, lost = Explanation(Cause.TRANSFER, "two"), Explanation(Cause.UNEXPLAINED, "nothing")
     told = Explanation(Cause.MISSED_FILL, "a fill", proven=True)
     reading = LedgerReading((), seq=9, conflicts=(conflict,))
-    assert explained_at_last(reading, {}) == {aapl: was}
-    assert explained_at_last(reading, {aapl: lost, msft: lost}) == {aapl: was, msft: lost}
-    assert explained_at_last(reading, {aapl: told}) == {aapl: told}
+    drifts = drift_of("AAPL", 8, row("AAPL", 3)), drift_of("MSFT", 1)
+    assert explained_at_last(drifts, reading, {msft: lost}) == {aapl: was, msft: lost}
+    assert explained_at_last(drifts, reading, {aapl: lost, msft: lost}) == {aapl: was, msft: lost}
+    assert explained_at_last(drifts[:1], reading, {aapl: told}) == {aapl: told}
+
+
+def test_what_explained_a_conflict_explains_no_more_than_it_did() -> None:
+    """What differs more since then is nothing that is known, and both of it count for what is done."""
+    aapl = instrument("AAPL")
+    conflict = Conflict(
+        1, aapl, Kind.QUANTITY, Cause.TRANSFER, Decimal(15), Decimal(10), Resolution.MANUAL, NOW, NOW, explanation="two"
+    )  # fmt: skip
+    drift, lost = drift_of("AAPL", 90, row("AAPL", 10)), Explanation(Cause.UNEXPLAINED, "nothing")
+    (now,) = explained_at_last((drift,), LedgerReading((), seq=9, conflicts=(conflict,)), {aapl: lost}).values()
+    assert [(part.cause, part.quantity) for part in now.parts] == [(Cause.TRANSFER, 5), (Cause.UNEXPLAINED, 75)]
+    assert (now.causes, now.proven) == ((Cause.UNEXPLAINED, Cause.TRANSFER), False)
+    assert now.text == "nothing; before that 5: two"
+    unknown = replace(conflict, cause=Cause.UNEXPLAINED)
+    (still,) = explained_at_last((drift,), LedgerReading((), seq=9, conflicts=(unknown,)), {aapl: lost}).values()
+    assert still is lost
 
 
 @pytest.mark.parametrize("matter", ["conflict", "hold", "accepted"])

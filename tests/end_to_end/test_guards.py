@@ -220,6 +220,27 @@ async def a_bot_that_deletes(stage: Stage) -> None:
 holding("a_bot_that_deletes", 3)
 
 
+@guard
+async def a_row_taken_over(stage: Stage) -> None:
+    """It is entered under another strategy at once, so nothing differs: what comes later is not held for it."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    with bot(stage.daemon.ledger) as ledger:
+        (sql,) = ledger.execute("SELECT sql FROM sqlite_schema WHERE name = 'positions_deleted'").fetchone()
+        ledger.execute("BEGIN IMMEDIATE")
+        ledger.execute("DROP TRIGGER positions_deleted")
+        ledger.execute("DELETE FROM positions WHERE account = ?", (stage.name,))
+        row = "(account, symbol, strategy_id, quantity) VALUES (?, 'AAPL', 'trend', '10')"
+        ledger.execute(f"INSERT INTO positions {row}", (stage.name,))
+        ledger.execute(sql)
+        ledger.execute("COMMIT")
+    await stage.settled()
+    stage.trade("AAPL", 5, None)
+    await stage.found("external_trade")
+    await stage.settled()
+    assert stage.rows() == {("AAPL", "trend"): D(15)}
+
+
 # What NautilusTrader 1.231 made of the same (recorded in the README): each row is right here
 
 

@@ -193,6 +193,20 @@ async def correction_then_late_booking(stage: Stage) -> None:
 
 
 @scenario
+async def booked_late_beside_another(stage: Stage) -> None:
+    """What was corrected is booked late, just as another strategy books a fill of as much: its own row is undone."""
+    stage.bought("AAPL", 100)
+    await stage.settled()
+    stage.trade("AAPL", 100, "mean")
+    await stage.found("missed_fill")
+    await stage.settled()
+    stage.book("AAPL", 100, "mean")
+    stage.bought("AAPL", 100, "trend")
+    await only(stage, "missed_fill", "double_booking")
+    assert stage.rows() == {("AAPL", "mean"): D(200), ("AAPL", "trend"): D(100)}
+
+
+@scenario
 async def two_causes_at_once(stage: Stage) -> None:
     """A missed fill and a trade by hand in one symbol: both told, each in its row."""
     stage.bought("AAPL", 10)
@@ -588,6 +602,65 @@ async def coin_deposit(stage: Stage) -> None:
     stage.do("transfer", symbol="BTCUSD", qty=D("0.5"), price=50000, type="OCT")
     await only(stage, "transfer")
     assert stage.rows() == {("BTCUSD", None): D("0.5")}
+
+
+@scenario
+async def the_drift_before_the_old_one(stage: Stage) -> None:
+    """As much came from nowhere before: a transfer that both sides had agreed before is not that one's."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("silent", symbol="AAPL", qty=5)
+    await only(stage, "unexplained")
+    await asyncio.sleep(3)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
+    await only(stage, "unexplained", "transfer")
+    assert stage.explained_later() == []
+
+
+@scenario
+async def rounded_and_renamed(stage: Stage) -> None:
+    """The platform rounds fractions, within the tolerance: its row goes on under the new name all the same."""
+    stage.trade("AAPL", "1.234567891", "mean")
+    stage.book("AAPL", "1.2346", "mean")
+    await stage.settled()
+    stage.do("rename", symbol="AAPL", to="FRESH")
+    await stage.found("symbol_change")
+    await stage.settled()
+    assert stage.rows() == {("FRESH", "mean"): D("1.2346")}
+
+
+@scenario
+async def transfer_of_many_lots(stage: Stage) -> None:
+    """Each lot is an entry of its own."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    for lot in range(5):
+        stage.do("transfer", symbol="AAPL", qty=lot + 1, price=100 + lot, type="ACATS")
+    await only(stage, "transfer")
+    assert stage.rows() == {("AAPL", "mean"): D(25)}
+
+
+@scenario
+@on('default = "use_broker", transfer = "manual"')
+async def more_than_was_explained(stage: Stage) -> None:
+    """A transfer is an operator's; what comes on top from nowhere is not told as a part of it, nor acted on."""
+    stage.bought("AAPL", 10)
+    await stage.settled()
+    stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
+    await stage.found("transfer")
+    await asyncio.sleep(3)
+    stage.do("silent", symbol="AAPL", qty=75)
+
+    async def told() -> bool:
+        await stage.daemon.reconcile(account=stage.name, wait=2)
+        (conflict,) = (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]
+        return bool(conflict["brokerQuantity"] == 90)
+
+    await stage.until(told, "the conflict as it is now")
+    (conflict,) = (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]
+    assert stage.rows() == {("AAPL", "mean"): D(10)}
+    assert "ACATS" in conflict["explanation"]
 
 
 @scenario
