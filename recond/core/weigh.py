@@ -140,7 +140,8 @@ def _still(drift: Drift, conflict: Conflict, now: Explanation | None) -> Explana
     if conflict.cause is Cause.UNEXPLAINED:
         return now
     parts = Part(conflict.cause, then), Part(Cause.UNEXPLAINED, rest)
-    return Explanation(Cause.UNEXPLAINED, f"{now.text}; before that {then:f}: {conflict.explanation}", parts)
+    text = f"{now.text}; before that {then:f}: {conflict.explanation}"
+    return Explanation(Cause.UNEXPLAINED, text, parts, wait=now.wait)
 
 
 def news(confirmed: tuple[Drift, ...], reading: LedgerReading, *, anew: bool) -> tuple[Drift, ...]:

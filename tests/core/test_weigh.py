@@ -336,11 +336,11 @@ def test_what_explained_a_conflict_explains_no_more_than_it_did() -> None:
     conflict = Conflict(
         1, aapl, Kind.QUANTITY, Cause.TRANSFER, Decimal(15), Decimal(10), Resolution.MANUAL, NOW, NOW, explanation="two"
     )  # fmt: skip
-    drift, lost = drift_of("AAPL", 90, row("AAPL", 10)), Explanation(Cause.UNEXPLAINED, "nothing")
+    drift, lost = drift_of("AAPL", 90, row("AAPL", 10)), Explanation(Cause.UNEXPLAINED, "nothing", wait="a leg")
     (now,) = explained_at_last((drift,), LedgerReading((), seq=9, conflicts=(conflict,)), {aapl: lost}).values()
     assert [(part.cause, part.quantity) for part in now.parts] == [(Cause.TRANSFER, 5), (Cause.UNEXPLAINED, 75)]
     assert (now.causes, now.proven) == ((Cause.UNEXPLAINED, Cause.TRANSFER), False)
-    assert now.text == "nothing; before that 5: two"
+    assert (now.text, now.wait) == ("nothing; before that 5: two", "a leg")
     unknown = replace(conflict, cause=Cause.UNEXPLAINED)
     (still,) = explained_at_last((drift,), LedgerReading((), seq=9, conflicts=(unknown,)), {aapl: lost}).values()
     assert still is lost
