@@ -12,7 +12,6 @@ import pytest
 
 import recond.core.judge
 import recond.evidence
-import recond.offloop
 import recond.reconcile
 from recond.core.judge import Judgement, Moment, Motion, Reading, Sighting, Timing
 from recond.core.model import Drift, Instrument
@@ -174,10 +173,7 @@ def test_a_drift_smaller_than_lateness_is_overdue_and_found_at_rest(mode: str) -
 
 
 def busy(symbols: int, drifts: int, pace_s: float) -> Setting:
-    """Five minutes in which the symbols fill every `pace_s` seconds in all, and others rest but for one drift each.
-
-    No part of it may go to a thread, which has no virtual time: that would pass by while it works.
-    """
+    """Five minutes in which the symbols fill every `pace_s` seconds in all, and others rest but for one drift each."""
 
     def live(world: World) -> None:
         def fill() -> None:
@@ -196,14 +192,11 @@ def busy(symbols: int, drifts: int, pace_s: float) -> Setting:
 
 
 @pytest.mark.parametrize(("mode", "bound_s"), [("on", 2), ("lossy", 12), ("off", INTERVAL_S)])
-def test_under_constant_trading_the_budget_is_kept_and_verdicts_are_in_time(
-    monkeypatch: pytest.MonkeyPatch, mode: str, bound_s: float
-) -> None:
+def test_under_constant_trading_the_budget_is_kept_and_verdicts_are_in_time(mode: str, bound_s: float) -> None:
     """With 20 fills a second, of which a page of activities holds five seconds, nine of ten drifts are found in time.
 
     The positions may lag by 10 s; one stream breaks off now and then, and without one REST has to tell all fills.
     """
-    monkeypatch.setattr(recond.offloop, "SMALL", 10**9)  # what a pass lets go of is more than 200 objects
     verdict = play(2, mode, busy(75, 20, 0.05))
     assert verdict.good, tell(verdict)
     assert sorted(verdict.found)[17] <= SETTLE_S + 10 + bound_s
