@@ -506,6 +506,12 @@ def test_pass_that_withheld_something_is_no_agreement() -> None:
     assert (kept.settled, kept.equity, kept.run.added, kept.run.status) == (False, None, 0, RunStatus.PARTIAL)
 
 
+def test_rows_are_not_given_up_where_somebody_has_changed_something() -> None:
+    """What was agreed on may be another thing by now."""
+    record = replace(concluded(Holdings(()), ()), given_up=frozenset({"AAPL", "MSFT"}))
+    assert withhold(record, frozenset({"AAPL"})).given_up == {"MSFT"}
+
+
 def test_settled_survives_a_change_that_withholds_nothing() -> None:
     """A bot's change to what agreed does not undo that every instrument was judged."""
     record = concluded(Holdings((position("AAPL", 5),)), (row("AAPL", 5),))
