@@ -324,7 +324,7 @@ async def test_an_order_that_was_read_can_tell_that_another_is_lacking() -> None
     """Of two alike the platform's own was booked: then it matters whose the other one was."""
     case = Case(AskedBroker(clients={"own": "mean-1", "hand": "app"}), strategies=STRATEGIES)
     drift = drift_of("AAPL", 20, row("AAPL", 15))
-    case.ledger.kept += [fill(5, 1, order="hand"), fill(5, 3, order="own")]
+    case.ledger.kept += [fill(5, 1, order="own"), fill(5, 1.05, order="hand")]
     case.ledger.book("AAPL", 5, "mean")
     at = BASE_AT + timedelta(minutes=1.1)
     case.ledger.changes = [replace(c, seq=9, at=at) for c in case.ledger.changes]

@@ -185,13 +185,8 @@ def _left_to_explain(
     booked = bookings(known.activities, drift.instrument, known.used)
     before = sorted((e for e in (*moved, *booked) if e.at <= base.at + SLACK), key=in_time)
     changes = [change for change in known.changes if change.seq <= base.seq]
-    days = {e.at for e in booked if e.at < since <= _until(e) and known.fills_since <= e.at - late}
-    gone = {
-        id(effect)
-        for begin in (since, *days)
-        for effect in booked_before(before, changes, begin, late)
-        if effect.at == begin or begin == since
-    }
+    days = {e.at for e in booked if is_day(e.at) and known.fills_since <= e.at - late}
+    gone = {id(e) for begin in (since, *days) for e in booked_before(before, changes, begin, late)}
     return (
         [e for e in moved if e.at >= since and id(e) not in gone],
         [e for e in booked if _until(e) >= since and id(e) not in gone],

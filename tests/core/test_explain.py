@@ -153,6 +153,17 @@ def test_a_booking_of_a_day_that_was_booked_on_it_explains_nothing(booked: list[
         assert told.cause is cause
 
 
+def test_what_was_booked_on_a_day_is_told_when_all_fills_of_it_are_known() -> None:
+    """Else what was booked may be one that nobody told of: then the booking may have come since."""
+    drift, late = drift_of("AAPL", 15, row("AAPL", 10)), PATIENCE.late
+    transfer, day = booking("ACATS", 5, -900), BASE_AT - timedelta(minutes=900)
+    known = Known(NOW, activities=(transfer,), changes=(change(5, -800, seq=1),), strategies=STRATEGIES)
+    for since, cause in ((day - late, Cause.UNEXPLAINED), (day - late + timedelta(seconds=1), Cause.TRANSFER)):
+        told = replace(known, fills_since=since)
+        made = explain([drift], {drift.instrument: base(drift, 10)}, {}, told, PATIENCE, TOLERANCE)
+        assert made[drift.instrument].cause is cause
+
+
 def test_what_may_be_missing_from_the_evidence_is_said() -> None:
     """A list that was cut short may hold the explanation."""
     drift = drift_of("AAPL", 15, row("AAPL", 10))
@@ -896,6 +907,9 @@ def test_a_fill_from_before_the_agreement_does_not_prove_that_a_position_is_gone
     assert not why(gone, base(gone, 10), executions=[sold]).evident
     less = drift_of("AAPL", 5, row("AAPL", 10))
     assert why(less, base(less, 10), executions=[fill(-5, -0.2)]).evident
+    both = [fill(-4, -0.2), fill(-6, 1, order="o2")]
+    told = why(gone, base(gone, 10), executions=both)
+    assert (told.cause, told.evident) == (Cause.FILL, False), "one of the two may be in what both sides had"
 
 
 def test_fills_that_made_up_for_each_other_at_the_agreement_are_told_when_one_of_them_is_booked() -> None:
