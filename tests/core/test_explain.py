@@ -98,6 +98,7 @@ SOON, LONG_AGO = -0.2, -0.6
     [
         ([SOON], [], Cause.FILL),
         ([SOON], [(5, 5, SOON)], Cause.UNEXPLAINED),
+        ([1 / 60], [(5, 5, -0.03)], Cause.UNEXPLAINED),
         ([SOON, SOON], [(5, 6, SOON)], Cause.FILL),
         ([SOON, SOON], [(5, 5, SOON), (5, 6, SOON)], Cause.UNEXPLAINED),
         ([SOON, SOON], [(5, 5, SOON)], Cause.FILL),
@@ -111,6 +112,7 @@ SOON, LONG_AGO = -0.2, -0.6
     ids=[
         "not booked",
         "booked before",
+        "just then by another clock",
         "one of two since",
         "one of two before and one since",
         "one of two",
