@@ -23,8 +23,8 @@ _OLD = MappingProxyType(
     {
         "drifts": f"EXISTS (SELECT 1 FROM runs WHERE id = drifts.run_id AND {_IDLE})",  # noqa: S608 - constant
         "runs": f"{_IDLE} AND NOT EXISTS (SELECT 1 FROM drifts AS d WHERE d.run_id = runs.id)",  # noqa: S608
-        "executions": f"{_ACCOUNTS} AND at < ? AND covered_by IS NULL",
-        "activities": f"{_ACCOUNTS} AND at < ? AND explains IS NULL",
+        "executions": f"{_ACCOUNTS} AND at < ? AND covered_by IS NULL AND accepted_in IS NULL",
+        "activities": f"{_ACCOUNTS} AND at < ? AND explains IS NULL AND accepted_in IS NULL",
         "conflicts": "resolved_at < ?",
         "holds": "ended_at < ?",
         "decisions": "ended_at < ?",

@@ -43,6 +43,25 @@ async def test_bots_write_between_the_batches(tmp_path: Path) -> None:
             assert left == [10, 200]
 
 
+async def test_what_explained_something_is_kept(tmp_path: Path) -> None:
+    """A correction, or a difference that an operator has accepted: else it could explain once more."""
+    async with open_ledger(tmp_path / "recond.db") as ledger:
+        with bot(tmp_path / "recond.db") as other:
+            for name, explains, accepted in (("a", None, None), ("b", 1, None), ("c", None, 1)):
+                marks = OLD, explains, accepted
+                columns = "account, order_id, cum_qty, symbol, quantity, at, covered_by, accepted_in"
+                row = "('main', ?, '1', 'AAPL', '1', ?, ?, ?)"
+                other.execute(f"INSERT INTO executions ({columns}) VALUES {row}", (name, *marks))
+                columns = "account, id, type, at, explains, accepted_in"
+                other.execute(
+                    f"INSERT INTO activities ({columns}) VALUES ('main', ?, 'ACATS', ?, ?, ?)", (name, *marks)
+                )
+            assert await ledger.forget(BEFORE, 200) == 2
+            for table, name in (("executions", "order_id"), ("activities", "id")):
+                left = other.execute(f"SELECT {name} FROM {table} ORDER BY {name}").fetchall()
+                assert left == [("b",), ("c",)]
+
+
 async def test_looking_takes_no_lock(tmp_path: Path) -> None:
     """While a bot writes and nothing is old, there is nothing to wait for."""
     async with open_ledger(tmp_path / "recond.db") as ledger:
