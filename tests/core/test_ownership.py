@@ -52,11 +52,12 @@ def lacks(made: list[Effect], *changes: Change) -> tuple[list[Decimal], list[Dec
 
 def test_what_was_booked_before_is_matched_up_to_a_bound() -> None:
     """Many bookings of many fills are not set against each other: none of them is said to be booked then."""
-    made = effects(*[1] * (MATCHED_MAX // 2))
+    made = effects(*[1] * (MATCHED_MAX // 2 + 1))
     booked = [entry(1, n + 1.5) for n in range(len(made))]
     late = timedelta(seconds=25)
-    assert {*booked_before(made, booked, BASE_AT, late)} == {*made}
-    assert booked_before(made, [*booked, entry(1, 0.5)], BASE_AT, late) == ()
+    assert {*booked_before(made[1:], booked[1:], BASE_AT, late)} == {*made[1:]}
+    assert booked_before(made, booked, BASE_AT, late) == ()
+    assert booked_before(made[1:], [], BASE_AT, late) == booked_before([], booked[1:], BASE_AT, late) == ()
 
 
 def test_what_was_booked_before_begins_at_the_moment_named() -> None:
