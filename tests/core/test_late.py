@@ -11,12 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recond.core.explain import Known
 from recond.core.history import Change, PastCorrection
-from recond.core.late import late_links
+from recond.core.late import explain_with_late, late_links
 from recond.core.model import Activity, Cause, Execution, Instrument
-from recond.core.ownership import MATCHED_MAX
+from recond.core.ownership import MATCHED_MAX, SLACK
 from recond.core.run import LateLink
-from tests.core.stories import BASE_AT, STRATEGIES, TOLERANCE, booking, change, corrected, fill
+from tests.core.stories import (
+    BASE_AT,
+    NOW,
+    PATIENCE,
+    STRATEGIES,
+    TOLERANCE,
+    base,
+    booking,
+    change,
+    corrected,
+    fill,
+)
+from tests.core.strategies import drift_of, row
 
 AT = BASE_AT + timedelta(minutes=4)
 """When the corrections of `unproven` were made."""
@@ -86,6 +99,48 @@ def test_a_link_is_to_the_first_correction_of_its_run_whatever_became_of_that() 
     undone, left = unproven(-10, 1, reversed=True), unproven(-5, 2)
     (link,) = links([undone, left], activities=[booking("ACATS", -5)])
     assert link.correction_id == 1
+
+
+@pytest.mark.parametrize(
+    ("minute", "linked", "cause"),
+    [
+        (-0.3, True, Cause.UNEXPLAINED),
+        (-SLACK.total_seconds() / 60, True, Cause.UNEXPLAINED),
+        (0.01 - SLACK.total_seconds() / 60, False, Cause.TRANSFER),
+        (5, False, Cause.TRANSFER),
+    ],
+)
+def test_what_came_after_both_sides_agreed_is_the_drifts(minute: float, linked: bool, cause: Cause) -> None:
+    """What came before is the old correction's, and explains no drift; what fits only one of them is that one's."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    old = unproven(5, at=BASE_AT - timedelta(hours=1))
+    known = Known(NOW, activities=(booking("ACATS", 5, minute),), corrections=(old,), strategies=STRATEGIES)
+
+    def found(told: Known) -> tuple[bool, Cause]:
+        explanations, links = explain_with_late(
+            [drift], {drift.instrument: base(drift, 10)}, {}, told, PATIENCE, TOLERANCE
+        )
+        return bool(links), explanations[drift.instrument].cause
+
+    assert found(known) == (linked, cause)
+    assert found(replace(known, used=frozenset({"ACATS-AAPL-1"}))) == (False, Cause.UNEXPLAINED)
+    assert found(replace(known, corrections=(replace(old, after=Decimal(4)),))) == (False, Cause.TRANSFER)
+    both = replace(known, activities=(*known.activities, booking("JNLS", 5, -0.3, number=2)))
+    explanations, links = explain_with_late([drift], {drift.instrument: None}, {}, both, PATIENCE, TOLERANCE)
+    assert (explanations[drift.instrument].cause, len(links)) == (Cause.ADOPTION, 1)
+
+
+def test_a_late_fill_explains_no_drift_as_well() -> None:
+    """It is the correction's; another one of as much, with a transfer that is used already, is the drift's."""
+    drift, old = drift_of("AAPL", 15, row("AAPL", 10)), unproven(5, at=BASE_AT)
+    late, other = fill(5, -0.2, order="late"), fill(5, 5, order="other")
+    for executions, cause in (((late,), Cause.UNEXPLAINED), ((late, other), Cause.FILL)):
+        known = Known(NOW, executions, corrections=(old,), strategies=STRATEGIES)
+        explanations, (link,) = explain_with_late(
+            [drift], {drift.instrument: base(drift, 10)}, {}, known, PATIENCE, TOLERANCE
+        )
+        assert link.executions == (("AAPL", "late", Decimal(5)),)
+        assert explanations[drift.instrument].cause is cause
 
 
 def test_several_fills_explain_it_together() -> None:

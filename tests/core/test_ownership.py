@@ -69,6 +69,7 @@ def test_what_was_booked_before_begins_at_the_moment_named() -> None:
     older = replace(made, at=made.at - late)
     for ago, booked in ((timedelta(), ()), (second, (made,))):
         assert booked_before([replace(older, at=older.at - ago), made], [entry(5, 1.1)], made.at, late) == booked
+    assert booked_before([made], [entry(7, -5), entry(5, 1.1)], made.at, late) == (made,)
     for at, booked in ((made.at - SLACK, (made,)), (made.at - SLACK - second, ())):
         assert booked_before([made], [replace(entry(5, 1), at=at)], made.at - late, late) == booked
         assert booked_before([made], [replace(entry(5, 1), at=at)], made.at, late) == booked
@@ -347,6 +348,27 @@ def test_a_booking_in_parts_beside_an_edit_is_undone_as_what_it_is() -> None:
         Cause.LEDGER_EDIT,
     }
     assert {part.cause for part in excess_parts(more, [corrected(100, row_id=2)], DRIFT)} == {Cause.LEDGER_EDIT}
+
+
+def test_each_booking_undoes_something_once() -> None:
+    """One that is a second one beside an edit of its row, and parts of one that could be parts of another as well."""
+    twice, edit = excess_parts([entry(5, 5, row_id=2), entry(3, 6, 5, row_id=2)], [corrected(5, row_id=2)], DRIFT)
+    assert [(part.cause, part.quantity) for part in (twice, edit)] == [
+        (Cause.DOUBLE_BOOKING, -5),
+        (Cause.LEDGER_EDIT, -3),
+    ]
+    shared = [entry(50, 5, row_id=2), entry(50, 6, 50, row_id=2), entry(30, 7, 100, row_id=2)]
+    known = [corrected(100, row_id=2), corrected(80, row_id=2, id=8)]
+    parts = excess_parts(shared, known, DRIFT)
+    assert sum(part.quantity for part in parts) == -130
+    assert [part.cause for part in parts] == [Cause.DOUBLE_BOOKING, Cause.LEDGER_EDIT]
+
+
+def test_what_a_strategy_books_before_its_fill_is_no_booking_of_it() -> None:
+    """A booking made twice, and then a fill of as much that is booked well."""
+    (filled,) = fills([fill(5, 2, client="mean-1")], "AAPL", STRATEGIES)
+    twice, own = entry(5, 1), entry(5, 2.1, 5)
+    assert match([filled], [twice, own]).beyond == (twice,)
 
 
 def test_the_makers_entry_is_a_change() -> None:
