@@ -183,6 +183,10 @@ def test_a_row_without_which_both_sides_agree_is_given_up() -> None:
     assert concluded(shown, rows, lost=lost).given_up == {"AAPL"}
     assert concluded(shown, rows, lost=lost, brief="AAPL").given_up == set()
     assert concluded(shown, rows).given_up == set()
+    hold = Hold(6, instrument("AAPL"), "gone", Decimal(5), ZERO, NOW)
+    flat = concluded([], [], lost=lost, holds=(hold,), long="AAPL")
+    assert [each.ended_by for each in flat.run.ended_holds] == ["agreement"]
+    assert flat.given_up == {"AAPL"}, "the broker holds none of it any more either"
 
 
 def test_what_is_gone_explains_nothing_that_it_does_not_add_up_to() -> None:
