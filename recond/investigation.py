@@ -16,7 +16,7 @@ from recond.core.effects import moves
 from recond.core.evidence import executions_of, key, merged
 from recond.core.explain import Known, Patience, base_of, is_day
 from recond.core.history import Wanted
-from recond.core.late import FILL_BEFORE, explain_with_late
+from recond.core.late import EDGE, FILL_BEFORE, explain_with_late
 from recond.core.model import Activity, Baseline, Cause, Drift, Execution, Instrument, Key, LedgerReading
 from recond.core.run import Explanation, LateLink
 from recond.core.symbols import canonical_symbol
@@ -247,7 +247,7 @@ class Investigator:
 
         What explained an agreement explains nothing after it: fills shortly before it, and bookings of the days before.
         """
-        earlier = {symbol: at - FILL_BEFORE for symbol, at in reading.unproven.items()}
+        earlier = {symbol: at - FILL_BEFORE - EDGE for symbol, at in reading.unproven.items()}
         days: dict[str, datetime] = {}
         for entry in found.entries:
             if entry.symbol is not None and entry.at is not None and moves(entry):

@@ -419,11 +419,11 @@ async def test_whether_a_booking_was_booked_on_its_day_is_told_by_all_the_fills_
 
 async def test_a_late_fill_is_not_used_twice_either() -> None:
     """It is stored with the link, and explains nothing more."""
-    case = Case(ledger=RememberingLedger(corrections=(unproven(),)))
-    case.ledger.kept.append(fill(5, 3))
+    case = Case(ledger=RememberingLedger(corrections=(unproven(at=BASE_AT),)))
+    case.ledger.kept.append(fill(5, -0.2))
     findings = await case.explain(unproven_since=BASE_AT)
     (link,) = findings.late_links
-    assert link.executions == (key(fill(5, 3)),)
+    assert link.executions == (key(fill(5, -0.2)),)
     assert only(findings).cause is Cause.UNEXPLAINED
 
 

@@ -132,7 +132,7 @@ def _corrections(
     """The corrections, or why there can be none."""
     if matters.partner is not None and decision is None:
         return rename(drift, matters.partner, explanation), ""  # the new name has no rows yet
-    if decision is None and SEVERAL_OWNERS in explanation.text:
+    if decision is None and SEVERAL_OWNERS in explanation.text and drift.target:
         return (), SEVERAL_OWNERS  # as an earlier pass found that knew the parts
     names_row = decision is not None and decision.names_row
     strategy = None if decision is None else decision.strategy_id

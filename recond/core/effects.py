@@ -116,9 +116,10 @@ def fills(executions: Iterable[Execution], symbol: str, strategies: Mapping[str,
         quantity, before, id_ = execution.quantity, None, execution.previous_id
         if id_ is not None:
             if id_ not in now:
-                only = nameless.pop(execution.order_id, [])
+                only = [each for each in nameless.get(execution.order_id, ()) if each.at <= execution.at]
                 if len(only) != 1:
                     continue
+                nameless[execution.order_id].remove(only[0])
                 now[id_] = only[0], only[0].quantity
             before, left = now[id_]
             now[id_] = before, quantity

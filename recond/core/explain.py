@@ -28,6 +28,7 @@ from recond.core.symbols import option_underlying
 MADE_UP_MAX = 50
 ZERO = Decimal(0)
 EVER = datetime.min.replace(tzinfo=UTC)
+UNDOING = frozenset({Cause.DOUBLE_BOOKING, Cause.LEDGER_EDIT, Cause.UNEXPLAINED, Cause.AMBIGUOUS})
 ADOPTED = "found at the account's first contact"
 
 
@@ -186,7 +187,10 @@ def _left_to_explain(
     before = sorted((e for e in (*moved, *booked) if e.at <= base.at + SLACK), key=in_time)
     changes = [change for change in known.changes if change.seq <= base.seq]
     days = {e.at for e in booked if is_day(e.at) and known.fills_since <= e.at - late}
-    gone = {id(e) for begin in (since, *days) for e in booked_before(before, changes, begin, late)}
+    # What was booked and has been undone since is in the journal still: it tells nothing of what is left.
+    undone = max((c.at for c in known.corrections if c.cause in UNDOING), default=EVER)
+    begins = [begin for begin in (since, *days) if begin > undone]
+    gone = {id(e) for begin in begins for e in booked_before(before, changes, begin, late)}
     return (
         [e for e in moved if e.at >= since and id(e) not in gone],
         [e for e in booked if _until(e) >= since and id(e) not in gone],
@@ -202,11 +206,11 @@ def _made_up(
 
     Both sides may have agreed without them, since the ledger had not booked any of them.
     """
-    for together in islice(sums_of(early, ZERO), MADE_UP_MAX):
-        for fit in found:
-            made = None if {*map(id, together)} & {*map(id, fit)} else explaining((*together, *fit))
-            if made is not None and not _tells_of_edits(made):
-                return [made]
+    pairs = ((together, fit) for together in sums_of(early, ZERO) for fit in found)
+    for together, fit in islice(pairs, MADE_UP_MAX):
+        made = None if {*map(id, together)} & {*map(id, fit)} else explaining((*together, *fit))
+        if made is not None and not _tells_of_edits(made):
+            return [made]
     return []
 
 

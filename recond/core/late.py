@@ -22,7 +22,7 @@ from recond.core.run import Explanation, LateLink
 
 LATE_MAX = timedelta(days=4)
 """Alpaca books what is no trade by the next day; this spans a weekend and a holiday."""
-FILL_BEFORE = timedelta(hours=1)
+FILL_BEFORE, EDGE = timedelta(hours=1), timedelta(minutes=10)
 
 
 def explain_with_late(
@@ -39,16 +39,19 @@ def explain_with_late(
     Unless it came after both sides had agreed, and explains what drifts since then.
     """
     explanations = explain(drifts, baselines, ages, known, patience, tolerance, others)
-    at = {entry.id: entry.at for entry in known.activities}
-    claimed = {
-        id_
-        for instrument, explanation in explanations.items()
-        for part in explanation.parts
-        for id_ in part.activities
-        if (base := baselines.get(instrument)) and (moment := at[id_]) and moment > base.at - SLACK
-    }
-    told = known.corrections, known.executions, known.activities, known.used | claimed
-    links = late_links(*told, known.strategies, tolerance, known.changes)
+    booked = {entry.id: entry.at for entry in known.activities}
+    filled = {key(each): each.at for each in known.executions}
+    claimed: set[object] = set()
+    for instrument, explanation in explanations.items():
+        base = baselines.get(instrument)
+        if base is None:
+            continue
+        for part in explanation.parts:
+            claimed |= {id_ for id_ in part.activities if (at := booked[id_]) and at > base.at - SLACK}
+            claimed |= {k for k in part.executions if filled[k] > base.at + SLACK}
+    free = [each for each in known.executions if key(each) not in claimed]
+    used = known.used | {entry.id for entry in known.activities if entry.id in claimed}
+    links = late_links(known.corrections, free, known.activities, used, known.strategies, tolerance, known.changes)
     if links:
         covered = {each for link in links for each in link.executions}
         left = replace(
@@ -109,9 +112,11 @@ def late_links(
 
 def _left_over(traded: Sequence[Effect], changes: Sequence[Change], at: datetime) -> Sequence[Effect]:
     """The fills of the hour before that others have not booked, not later than an hour after it either."""
-    fills_before = [effect for effect in traded if at - FILL_BEFORE <= effect.at <= at]
-    near = [change for change in changes if abs(change.at - at) <= FILL_BEFORE] if fills_before else []
-    return match(fills_before, near).lack if len(fills_before) + len(near) <= MATCHED_MAX else ()
+    begin = at - FILL_BEFORE - EDGE  # what was booked within the hour may have been filled before it
+    fills_before = [effect for effect in traded if begin <= effect.at <= at]
+    near = [change for change in changes if begin <= change.at <= at + FILL_BEFORE] if fills_before else []
+    left = match(fills_before, near).lack if len(fills_before) + len(near) <= MATCHED_MAX else ()
+    return [effect for effect in left if effect.at >= at - FILL_BEFORE]
 
 
 def _explaining(

@@ -19,7 +19,7 @@ from recond.core.run import Part
 
 OWN = frozenset({Cause.MISSED_FILL, Cause.FILL})
 """What a platform books of its own accord."""
-SUBSETS_MAX, RUNS_MAX, TWICE_MAX, PARTS_MAX = 12, 60, 3, 8
+SUBSETS_MAX, RUNS_MAX, TWICE_MAX, PARTS_MAX, TRIED_MAX = 12, 60, 3, 6, 60
 MATCHED_MAX = 500
 """How many effects and changes are matched with each other at most."""
 SLACK = timedelta(seconds=2)
@@ -154,9 +154,10 @@ def excess_parts(beyond: Sequence[Change], corrections: Sequence[PastCorrection]
     for change in beyond:
         if not undo([change]):
             left.setdefault(change.position_id, []).append(change)
+    tried = iter(range(TRIED_MAX))
     for changes in left.values():
         edits = changes
-        for some in _together(changes):
+        for some in _together(changes, tried):
             if all(change in edits for change in some) and undo(some):
                 edits = [change for change in edits if change not in some]
         for change in edits:
@@ -164,12 +165,15 @@ def excess_parts(beyond: Sequence[Change], corrections: Sequence[PastCorrection]
     return tuple(parts)
 
 
-def _together(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Changes of one row that may have booked one thing in parts: as many as possible first; of many only all."""
+def _together(changes: Sequence[Change], tried: Iterator[int]) -> Iterator[Sequence[Change]]:
+    """Changes of one row that may have booked one thing in parts: as many as possible first; of many only all.
+
+    Some of them are tried only as often as `tried` has anything left.
+    """
     yield changes
     if len(changes) <= PARTS_MAX:
-        for size in range(len(changes) - 1, 1, -1):
-            yield from combinations(changes, size)
+        some = (each for size in range(len(changes) - 1, 1, -1) for each in combinations(changes, size))
+        yield from (each for each, _ in zip(some, tried, strict=False))
 
 
 def _booked_twice(

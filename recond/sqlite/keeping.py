@@ -85,21 +85,21 @@ async def newest(
 
 
 async def amendments(
-    connection: aiosqlite.Connection, account: str, before: datetime, symbols: str, amended: Set[str]
+    connection: aiosqlite.Connection, account: str, symbols: str, amended: Set[str]
 ) -> tuple[Execution, ...]:
-    """What was executed before the moment and amends another execution, is amended by one, or is `amended`.
+    """What amends another execution, is amended by one, or is `amended`, however old.
 
     It looks at all executions of the symbols: few amend, so it is seldom needed.
     """
     mine = "account = ?1 AND symbol IN (SELECT value FROM json_each(?2))"
     sql = (
-        f"SELECT {_COLUMNS} FROM executions WHERE {mine} AND at < ?3 AND (previous_id IS NOT NULL"  # noqa: S608
-        " OR execution_id IN (SELECT value FROM json_each(?4))"
+        f"SELECT {_COLUMNS} FROM executions WHERE {mine} AND (previous_id IS NOT NULL"  # noqa: S608
+        " OR execution_id IN (SELECT value FROM json_each(?3))"
         f" OR execution_id IS NULL AND order_id IN (SELECT order_id FROM executions WHERE {mine}"
         " AND previous_id IS NOT NULL)"
         f" OR execution_id IN (SELECT previous_id FROM executions WHERE {mine} AND previous_id IS NOT NULL))"
     )
-    values = account, symbols, time_text(before), json.dumps(sorted(amended))
+    values = account, symbols, json.dumps(sorted(amended))
     with own_tables():
         return tuple(await fetch(connection, sql, values, _execution))
 

@@ -52,16 +52,20 @@ async def record(connection: aiosqlite.Connection, record: Record, at: str) -> R
         run = await off_loop(len(run.outcomes), _numbered, run, conflicts, holds)
     await keep_evidence(connection, record)
     changes = [(correction, o.drift.position) for o in run.outcomes for correction in o.corrections]
+    journal = await last_id(connection, "changes")
     await correct(connection, run, changes, at)
     await give_up_lost(connection, run.account, record.given_up, at)
     await link(connection, run, at)
     await _write_decisions(connection, record, at)
     await _write_accepted(connection, record)
     await _refresh(connection, record, at)
-    if record.given_up:
-        # What was written for the rows that are gone is no move of the ledger since then.
-        now = "UPDATE baselines SET seq = (SELECT max(seq) FROM changes) WHERE account = ? AND symbol = ?"
-        await write(connection, now, ((run.account, symbol) for symbol in record.given_up))
+    if changes or record.given_up:
+        # What was written for rows that are gone is nobody's move of the ledger since this reading.
+        await connection.execute(
+            "UPDATE baselines SET seq = (SELECT max(seq) FROM changes) WHERE account = ?1 AND seq = ?2 AND symbol IN"
+            " (SELECT symbol FROM changes WHERE seq > ?3 AND account = ?1 AND correction_id IS NULL)",
+            (run.account, record.seq, journal),
+        )
     return replace(run, recorded=True)
 
 

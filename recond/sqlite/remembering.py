@@ -50,7 +50,8 @@ async def history(connection: aiosqlite.Connection, account: str, wanted: Wanted
         )
         executions = await keeping.newest(connection, account, wanted.executed, symbols)
         if wanted.amended or any(execution.previous_id for execution in executions):
-            executions += await keeping.amendments(connection, account, wanted.executed, symbols, wanted.amended)
+            linked = await keeping.amendments(connection, account, symbols, wanted.amended)
+            executions = tuple(dict.fromkeys((*executions, *linked)))
         consumed = await fetch(
             connection,
             "SELECT id FROM activities WHERE account = ?1 AND explains IS NOT NULL"

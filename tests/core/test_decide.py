@@ -525,6 +525,8 @@ def test_what_named_nobody_at_first_names_nobody_at_the_next_sighting() -> None:
     again = decide(drift, known, USE_BROKER, Matters(), NOW)
     assert (again.resolution, again.corrections) == (Resolution.MANUAL, ())
     assert again.explanation.text == known.text, "it does not grow with each sighting"
+    flat = decide(drift_of("AAPL", 0, row("AAPL", 50, "mean")), known, USE_BROKER, Matters(), NOW)
+    assert [c.after for c in flat.corrections] == [0], "nothing is left to be somebody's"
     named = Decision(1, drift.instrument, Resolution.USE_BROKER, drift.broker, drift.ledger, "ann", NOW, conflict_id=5)
     named = replace(named, names_row=True, strategy_id="mean")
     conflict = replace(conflict_of(again), id=5)

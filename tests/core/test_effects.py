@@ -99,6 +99,8 @@ def test_the_only_fill_of_an_order_without_an_id_is_what_is_taken_back() -> None
     """REST tells no execution ids; it is one fill, so it is taken back once, by whichever of its names."""
     assert quantities(fill(5, 1), taken_back(3, "x7", 2, 2), taken_back(0, "x2", 3, 3)) == [5, -2, -3]
     assert quantities(fill(5, 1), taken_back(0, "x7", 2, 2), taken_back(0, "x8", 3, 3)) == [5, -5]
+    assert quantities(fill(5, 1), taken_back(0, "x7", 0.5, 2)) == [5], "it came after it"
+    assert quantities(fill(5, 1), taken_back(0, "x7", 2, 2), fill(2, 3, cum=7)) == [5, -5, 2]
     told = fill(5, 1, execution_id="x1"), fill(2, 1.5, cum=7), taken_back(0, "x7", 2, 2), taken_back(0, "x1", 3, 3)
     assert quantities(*told) == [5, 2, -2, -5]
 

@@ -155,6 +155,19 @@ def test_a_booking_of_a_day_that_was_booked_on_it_explains_nothing(booked: list[
         assert told.cause is cause
 
 
+@pytest.mark.parametrize("cause", [Cause.LEDGER_EDIT, Cause.DOUBLE_BOOKING, Cause.UNEXPLAINED, Cause.MISSED_FILL])
+def test_a_booking_that_was_undone_since_tells_nothing(cause: Cause) -> None:
+    """It is in the journal still, and looks like a booking of a transfer of that day; a missed fill undoes nothing."""
+    drift = drift_of("AAPL", 15, row("AAPL", 10))
+    told, edit = [booking("ACATS", 5, -900)], change(5, -800, seq=1)
+    undoing = corrected(-5, cause=cause, at=BASE_AT - timedelta(minutes=700))
+    undone = why(drift, base(drift, 10), activities=told, changes=[edit], corrections=[undoing])
+    assert undone.cause is (Cause.UNEXPLAINED if cause is Cause.MISSED_FILL else Cause.TRANSFER)
+    before = replace(undoing, at=BASE_AT - timedelta(minutes=901))
+    stands = why(drift, base(drift, 10), activities=told, changes=[edit], corrections=[before])
+    assert stands.cause is Cause.UNEXPLAINED
+
+
 def test_what_was_booked_on_a_day_is_told_when_all_fills_of_it_are_known() -> None:
     """Else what was booked may be one that nobody told of: then the booking may have come since."""
     drift, late = drift_of("AAPL", 15, row("AAPL", 10)), PATIENCE.late

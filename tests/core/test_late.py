@@ -77,6 +77,10 @@ def test_what_is_too_much_to_match_explains_no_correction() -> None:
     (link,) = links([unproven(1)], [*many[:half], fill(1, 3, order="x")], changes=booked[: half - 1])
     assert len(link.executions) == 1
     assert links([unproven(1)], [*many[:half], fill(1, 3, order="x")], changes=booked[:half]) == ()
+    minute = timedelta(minutes=1)
+    edge = replace(fill(1, order="before"), at=AT - 61 * minute), replace(fill(1, order="x"), at=AT - minute)
+    (link,) = links([unproven(1)], edge, changes=[replace(change(1, seq=1), at=AT - timedelta(minutes=59.9))])
+    assert link.executions == (("AAPL", "x", Decimal(1)),), "what was booked was filled before the hour"
     old = [replace(each, at=each.at - timedelta(hours=2)) for each in many]
     later = [replace(each, at=each.at + timedelta(hours=2)) for each in booked]
     assert links([unproven(1)], [*old, fill(1, 3, order="x")], changes=later) != ()
@@ -132,9 +136,9 @@ def test_what_came_after_both_sides_agreed_is_the_drifts(minute: float, linked: 
 
 def test_a_late_fill_explains_no_drift_as_well() -> None:
     """It is the correction's; another one of as much, with a transfer that is used already, is the drift's."""
-    drift, old = drift_of("AAPL", 15, row("AAPL", 10)), unproven(5, at=BASE_AT)
-    late, other = fill(5, -0.2, order="late"), fill(5, 5, order="other")
-    for executions, cause in (((late,), Cause.UNEXPLAINED), ((late, other), Cause.FILL)):
+    drift, old = drift_of("AAPL", 15, row("AAPL", 10)), unproven(5, at=BASE_AT + timedelta(seconds=5))
+    late, other = fill(5, -0.2, order="late"), fill(5, 3 / 60, order="other")
+    for executions, cause in (((late,), Cause.UNEXPLAINED), ((other, late), Cause.FILL)):
         known = Known(NOW, executions, corrections=(old,), strategies=STRATEGIES)
         explanations, (link,) = explain_with_late(
             [drift], {drift.instrument: base(drift, 10)}, {}, known, PATIENCE, TOLERANCE

@@ -186,7 +186,9 @@ def paired(
 OLD, NEW = equity("AAPL", 0, row("AAPL", 10)), equity("MSFT", 10)
 
 
-@pytest.mark.parametrize(("booked", "same"), [("10.0001", True), ("9.9999", True), ("10.0002", False)])
+@pytest.mark.parametrize(
+    ("booked", "same"), [("10.0001", True), ("9.9999", True), ("10.0002", False), ("9.9998", False)]
+)
 def test_two_names_hold_as_much_within_the_tolerance(booked: str, same: bool) -> None:
     """A platform that rounds fractions agreed with the broker before, and its row goes on under the new name."""
     found = paired(equity("AAPL", 0, row("AAPL", booked)), NEW)

@@ -700,15 +700,14 @@ async def booked_fill_explains_once(stage: Stage) -> None:
 
 @scenario
 async def booked_transfer_explains_once(stage: Stage) -> None:
-    """Nor is a transfer that the platform has booked by itself, though the broker tells only its day."""
-    stage.bought("AAPL", 10)
+    """Nor is a transfer that the platform has booked by itself."""
     await stage.settled()
     stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
     stage.book("AAPL", 5, "mean")
     await stage.settled()
     stage.do("silent", symbol="AAPL", qty=5)
     await only(stage, "unexplained")
-    assert stage.rows() == {("AAPL", "mean"): D(20)}
+    assert stage.rows() == {("AAPL", "mean"): D(10)}
 
 
 @scenario

@@ -157,6 +157,8 @@ async def test_rows_that_were_taken_away_are_held_until_an_operator_accepts_it(d
     run = await desk.settled()
     assert [(c.action, c.after) for c in run.corrections] == [("open", 5)]
     assert [ended.ended_by for ended in run.ended_holds] == ["accepted by ann"]
+    later = "FROM changes AS c JOIN baselines AS b ON b.symbol = c.symbol AND c.seq > b.seq WHERE correction_id IS NULL"
+    assert desk.plain.execute(f"SELECT count(*) {later}").fetchone() == (0,), "the ledger did not move since"
     assert replayed(desk.plain) == held(desk.plain) == {("main", "AAPL", "mean"): 5, ("main", "MSFT", "mean"): 3}
     assert (await desk.ledger.read("main", None)).lost == ()
     assert (await desk.ledger.list(Query(Collection.CORRECTIONS))).total == 1

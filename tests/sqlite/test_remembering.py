@@ -125,6 +125,14 @@ async def test_of_a_symbol_with_very_many_executions_the_newest_are_told(ledger:
     told = (await ledger.history("main", Wanted({"AAPL": 0, "MSFT": 0}, NOW, NOW))).executions
     assert {e for e in told if e.symbol == "AAPL"} == set(many[5:])
     assert len(told) == NEWEST_MAX + 1
+    named, bust = (
+        replace(many[1], execution_id="x1"),
+        replace(first, order_id="b", quantity=Decimal(0), previous_id="x1"),
+    )
+    await ledger.keep("main", [named, replace(bust, execution_id="x2", at=NOW + timedelta(days=1))])
+    told = (await ledger.history("main", Wanted({"AAPL": 0}, NOW, NOW))).executions
+    assert named in told, "what is taken back is told, though it is not among the newest"
+    assert len(told) == len(set(told)) == NEWEST_MAX + 1
 
 
 async def test_what_a_bust_takes_back_is_told_however_old(ledger: SqliteLedger) -> None:
