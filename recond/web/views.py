@@ -330,7 +330,10 @@ def rows(page: Page) -> list[dict[str, object]]:
 
 
 def _exact(value: object) -> object:
-    """A value of a row; what a row lists is rows again."""
+    """A value of a row; what a row lists is rows again, or numbers."""
     if isinstance(value, list):
-        return [{to_camel(name): inner for name, inner in entry.items()} for entry in value]
+        return [
+            {to_camel(name): inner for name, inner in entry.items()} if isinstance(entry, Mapping) else entry
+            for entry in value
+        ]
     return Decimal(repr(value)) if isinstance(value, float) else value

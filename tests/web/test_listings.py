@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recond.cli import words
 from recond.core.model import Cause, Drift, Hold, Kind, Resolution
 from recond.core.run import Action, Correction, Explanation, Outcome, Reason, Record, RunStatus
 from recond.ports import LedgerCorrupt, LedgerUnavailable, Page, PortError, Query
@@ -27,7 +28,7 @@ def book(folder: Path, *rows: tuple[str, str, str | None]) -> None:
 async def recorded(at: House) -> None:
     """One pass that opened a position, saw a conflict and put something on hold."""
     drift = Drift(COIN, Kind.MISSING_IN_LEDGER, Decimal("1E-9"), Decimal(0), None, ())
-    opened = Correction(Action.OPEN, COIN, None, None, Decimal(0), Decimal("1E-9"), Cause.ADOPTION)
+    opened = Correction(Action.OPEN, COIN, None, None, Decimal(0), Decimal("1E-9"), Cause.ADOPTION, reverses=(3, 4))
     outcomes = (
         Outcome(drift, Explanation(Cause.ADOPTION, "first contact"), Resolution.USE_BROKER, corrections=(opened,)),
         Outcome(
@@ -100,6 +101,17 @@ async def test_rows_can_be_filtered(tmp_path: Path) -> None:
         ):
             answer = (await at.ask(f"/api/{query}")).json
             assert (answer["total"], len(answer["items"]), answer["next"]) == (count, count, None), query
+
+
+async def test_what_a_correction_undoes_is_listed(tmp_path: Path) -> None:
+    """All of it, with the correction and in the history of its row."""
+    async with house(tmp_path) as at:
+        await recorded(at)
+        for path in ("corrections", "history"):
+            (row,) = (await at.ask(f"/api/{path}")).json["items"]
+            assert row["reverses"] == [3, 4]
+        told = words.history((await at.ask("/api/history")).json)
+        assert "adoption, undoing correction 3, undoing correction 4" in told
 
 
 async def test_what_cannot_be_listed_is_refused(tmp_path: Path) -> None:
