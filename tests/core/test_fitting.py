@@ -175,12 +175,10 @@ def test_a_set_is_found_just_when_there_is_one(
         for begin in range(len(early) + 1)
         for end in range(len(last) + 1)
     ]
-    counts = [
-        count
-        for count in range(min(TOGETHER_MAX, len(bookings)) + 1)
-        for events in combinations(bookings, count)
-        if any(way + sum(events) == move for way in ways)
-    ]
+    choices = [events for count in range(TOGETHER_MAX + 1) for events in combinations(bookings, count)]
+    lots = [tuple(q for q in bookings if q * sign > 0) for sign in (1, -1)]
+    choices += [events for events in lots if len(events) > TOGETHER_MAX]
+    counts = [len(events) for events in choices if any(way + sum(events) == move for way in ways)]
     sets = fits(Decimal(move), fills(*early, minute=0), moved, booked(*bookings), SHOWN, Decimal(0), fee=False)
     assert bool(sets) == bool(counts)
     for each in sets:
