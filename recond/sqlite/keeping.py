@@ -22,6 +22,7 @@ _COLUMNS = (
     " previous_id, covered_by, accepted_in"
 )
 NEWEST_MAX = 2_000
+"""Executions of a symbol that are told for an explanation, which can match far fewer."""
 _AT_ONCE = 200
 """Rows in a statement, when there are many: at each one its thread and the event loop's wait for each other."""
 _FILL_IN = """

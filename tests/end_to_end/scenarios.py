@@ -130,6 +130,15 @@ class Stage:
             seen = f"it found {await self.drifts()} and says {answer}"
             raise AssertionError(f"{self.name}: waited {JUDGED_WITHIN_S:g} s for {what}; {seen}") from None
 
+    async def accept_differences(self, count: int) -> None:
+        """An operator lets the ledger stand in all of the open conflicts, which are so many."""
+        conflicts = (await self.daemon.get("/api/conflicts", account=self.name, status="open"))["items"]
+        assert len(conflicts) == count
+        for conflict in conflicts:
+            body = {"resolution": "use_db", "by": "ann", "note": "my own"}
+            async with self.daemon.session.post(f"/api/conflicts/{conflict['id']}/resolve", json=body) as answer:
+                assert answer.status == 200, await answer.text()
+
     async def drifts(self) -> list[dict[str, Any]]:
         """What was confirmed, oldest first."""
         with bot(self.daemon.ledger) as ledger:

@@ -271,10 +271,7 @@ async def accepted_difference(stage: Stage) -> None:
     await stage.settled()
     stage.trade("AAPL", 5, None)
     await stage.found("external_trade")
-    (conflict,) = (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]
-    body = {"resolution": "use_db", "by": "ann", "note": "my own"}
-    async with stage.daemon.session.post(f"/api/conflicts/{conflict['id']}/resolve", json=body) as answer:
-        assert answer.status == 200, await answer.text()
+    await stage.accept_differences(1)
     await stage.settled()
     assert stage.rows() == {}
     assert await stage.gate("AAPL") == "clear"
@@ -671,10 +668,7 @@ async def accepted_evidence_explains_once(stage: Stage) -> None:
     stage.do("transfer", symbol="AAPL", qty=5, price=100, type="ACATS")
     stage.trade("MSFT", 5, None)
     await stage.found("transfer", "external_trade")
-    for conflict in (await stage.daemon.get("/api/conflicts", account=stage.name, status="open"))["items"]:
-        body = {"resolution": "use_db", "by": "ann", "note": "mine"}
-        async with stage.daemon.session.post(f"/api/conflicts/{conflict['id']}/resolve", json=body) as answer:
-            assert answer.status == 200, await answer.text()
+    await stage.accept_differences(2)
     await stage.settled()
     before = len(await stage.drifts())
     for symbol in ("AAPL", "MSFT"):
